@@ -1,0 +1,53 @@
+"""Columns of an extract -> the analytic cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from walkrisk.cohorts.cohort import Cohort, Variable
+from walkrisk.cohorts.days import Days, daily_seconds, person_values
+from walkrisk.cohorts.eligibility import Exclusion, apply_exclusions, eligible
+from walkrisk.cohorts.variables import Derivation, derive
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def prepare_cohort(
+    columns: Mapping[str, FloatArray],
+    *,
+    days: Days | None,
+    derivations: Mapping[str, Derivation],
+    exclusions: Sequence[Exclusion],
+    source_variables: Mapping[str, Variable],
+) -> Cohort:
+    """Person values from daily seconds, derived variables, exclusions in order; input columns (n,) stay as they are."""
+    daily: set[str] = set()
+    values: dict[str, FloatArray] = {}
+    if days:
+        values = person_values(days, daily_seconds(days, columns))
+        daily = {c for a in days.columns for c in days.column_names(a)}
+    known = {**{k: v for k, v in columns.items() if k not in daily}, **values}
+    n = len(next(iter(columns.values())))
+    everyone = derive(known, derivations)
+    included, flow = apply_exclusions(exclusions, everyone, n)
+    return Cohort(
+        everyone=everyone,
+        variables={**source_variables, **_described(days, derivations)},
+        included=included,
+        step_alone={step.id: eligible(step, everyone) for step in exclusions},
+        flow=flow,
+        n_all=n,
+    )
+
+
+def _described(days: Days | None, derivations: Mapping[str, Derivation]) -> dict[str, Variable]:
+    out: dict[str, Variable] = {}
+    if days:
+        out |= {name: Variable(name, c.label or name, "days") for name, c in days.counts.items()}
+        out |= {name: Variable(name, m.label or name, m.unit, None, m.decimals) for name, m in days.means.items()}
+    for name, d in derivations.items():
+        out[name] = Variable(name, d.label or name, d.unit, d.levels or None, d.decimals)
+    return out

@@ -1,0 +1,214 @@
+"""A TOML table into frozen dataclasses, with every fault collected, and the JSON Schema of the same classes.
+
+The dataclasses are the grammar: field names are keys (`field(metadata={"key": "from"})` where Python reserves the
+word), type hints are the check, defaults make a key optional, `metadata={"doc": ...}` is the editor's help. Values are
+only ever data: nothing in a declaration is evaluated, and names must be plain identifiers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import types
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+Name = Annotated[str, "identifier"]
+"""A plain identifier: letters, digits and underscores, never an expression."""
+
+
+def option(default: Any = dataclasses.MISSING, *, key: str = "", doc: str = "", factory: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field with its TOML key and its help text."""
+    metadata = {"key": key, "doc": doc}
+    if factory is not dataclasses.MISSING:
+        return dataclasses.field(default_factory=factory, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """The TOML key of a dataclass field."""
+    return str(field.metadata.get("key") or field.name)
+
+
+def build(cls: type[T], table: object, where: str, faults: list[str]) -> T | None:
+    """An instance of dataclass `cls` from a TOML table, or None with the reasons added to `faults`."""
+    if not isinstance(table, Mapping):
+        faults.append(f"{where or 'the file'}: must be a table, got {_kind(table)}.")
+        return None
+    hints = get_type_hints(cls, include_extras=True)
+    fields = {key_of(f): f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    before = len(faults)
+    for key in table:
+        if key not in fields:
+            faults.append(f"{_join(where, key)}: unknown key{_suggest(key, fields)}.")
+    values: dict[str, Any] = {}
+    for key, f in fields.items():
+        if key in table:
+            values[f.name] = _value(hints[f.name], table[key], _join(where, key), faults)
+        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            faults.append(f"{_join(where, key)}: is missing and has no default.")
+    return cls(**values) if len(faults) == before else None
+
+
+def _value(hint: Any, raw: object, where: str, faults: list[str]) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _union(args, raw, where, faults)
+    if origin is Literal:
+        if raw not in args:
+            faults.append(f"{where}: must be one of {_list(args)}, got {_show(raw)}{_suggest(str(raw), args)}.")
+        return raw
+    if origin is tuple:
+        if not isinstance(raw, list):
+            faults.append(f"{where}: must be a list, got {_kind(raw)}.")
+            return ()
+        return tuple(_value(args[0], item, f"{where}[{i}]", faults) for i, item in enumerate(raw))
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(raw, Mapping):
+            faults.append(f"{where}: must be a table, got {_kind(raw)}.")
+            return {}
+        return {_key(args[0], k, where, faults): _value(args[1], v, _join(where, k), faults) for k, v in raw.items()}
+    if dataclasses.is_dataclass(hint):
+        return build(hint, raw, where, faults)  # type: ignore[arg-type]
+    return _scalar(hint, raw, where, faults)
+
+
+def _union(args: tuple[Any, ...], raw: object, where: str, faults: list[str]) -> Any:
+    classes = [a for a in args if dataclasses.is_dataclass(a)]
+    if len(classes) > 1:  # told apart by `op`
+        ops = {get_args(get_type_hints(c)["op"])[0]: c for c in classes}
+        op = raw.get("op") if isinstance(raw, Mapping) else None
+        if op not in ops:
+            got = "it is missing" if op is None else f"got {_show(op)}"
+            faults.append(f"{where}.op: must be one of {_list(sorted(ops))}; {got}{_suggest(str(op), ops)}.")
+            return None
+        return build(ops[op], raw, where, faults)  # type: ignore[arg-type]
+    inner = [a for a in args if a is not type(None)]
+    for hint in inner[:-1]:  # a hint that takes the value without a fault wins; the last one words the fault
+        trial: list[str] = []
+        value = _value(hint, raw, where, trial)
+        if not trial:
+            return value
+    return _value(inner[-1], raw, where, faults)
+
+
+def _scalar(hint: Any, raw: object, where: str, faults: list[str]) -> Any:
+    if hint == Name:
+        if isinstance(raw, str) and IDENTIFIER.fullmatch(raw):
+            return raw
+        faults.append(
+            f"{where}: must be the plain name of a column or variable (letters, digits, underscores), got {_show(raw)}; "
+            "nothing in a declaration is evaluated, so derive what you need under [variables]."
+        )
+    elif hint is float:
+        if isinstance(raw, int | float) and not isinstance(raw, bool):
+            return float(raw)
+        faults.append(f"{where}: must be a number, got {_show(raw)}.")
+    elif hint is int:
+        if isinstance(raw, int) and not isinstance(raw, bool):
+            return raw
+        faults.append(f"{where}: must be a whole number, got {_show(raw)}.")
+    elif hint is bool:
+        if isinstance(raw, bool):
+            return raw
+        faults.append(f"{where}: must be true or false, got {_show(raw)}.")
+    elif hint is str:
+        if isinstance(raw, str):
+            return raw
+        faults.append(f"{where}: must be a text, got {_show(raw)}.")
+    else:
+        raise TypeError(f"no rule for {hint!r}")
+    return raw
+
+
+def _key(hint: Any, key: str, where: str, faults: list[str]) -> Any:
+    if hint is int:
+        if re.fullmatch(r"-?\d+", key):
+            return int(key)
+        faults.append(f"{where}: keys must be whole-number codes, got {_show(key)}.")
+    elif hint == Name and not IDENTIFIER.fullmatch(key):
+        faults.append(f"{where}: keys must be plain names (letters, digits, underscores), got {_show(key)}.")
+    return key
+
+
+def json_schema(cls: type, *, title: str) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a declaration class, for editors that check and complete TOML."""
+    definitions: dict[str, Any] = {}
+    top = _schema_object(cls, definitions)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **top, "$defs": definitions}
+
+
+def _schema_object(cls: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    hints = get_type_hints(cls, include_extras=True)
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    for f in dataclasses.fields(cls):
+        schema = _schema(hints[f.name], definitions)
+        if f.metadata.get("doc"):
+            schema = {**schema, "description": f.metadata["doc"]}
+        properties[key_of(f)] = schema
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            required.append(key_of(f))
+    summary = (cls.__doc__ or "").strip().splitlines()[0]
+    return {"type": "object", "description": summary, "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        options = [_schema(a, definitions) for a in args if a is not type(None)]
+        return options[0] if len(options) == 1 else {"anyOf": options}
+    if origin is Literal:
+        return {"enum": list(args)}
+    if origin is tuple:
+        return {"type": "array", "items": _schema(args[0], definitions)}
+    if origin is not None and issubclass(origin, Mapping):
+        pattern = r"^-?\d+$" if args[0] is int else f"^{IDENTIFIER.pattern}$" if args[0] == Name else "^.+$"
+        return {"type": "object", "patternProperties": {pattern: _schema(args[1], definitions)}, "additionalProperties": False}
+    if dataclasses.is_dataclass(hint):
+        name = hint.__name__  # type: ignore[union-attr]
+        if name not in definitions:
+            definitions[name] = {}
+            definitions[name] = _schema_object(hint, definitions)
+        return {"$ref": f"#/$defs/{name}"}
+    if hint == Name:
+        return {"type": "string", "pattern": f"^{IDENTIFIER.pattern}$"}
+    simple: dict[Any, dict[str, Any]] = {
+        str: {"type": "string"},
+        float: {"type": "number"},
+        int: {"type": "integer"},
+        bool: {"type": "boolean"},
+    }
+    return dict(simple[hint])
+
+
+def suggest(word: str, known: Any) -> str:
+    """ "; did you mean X?" for a misspelt word, or nothing."""
+    return _suggest(word, known)
+
+
+def _suggest(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, [str(k) for k in known], n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _list(items: Any) -> str:
+    return ", ".join(str(i) for i in items)
+
+
+def _show(raw: object) -> str:
+    text = repr(raw)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _kind(raw: object) -> str:
+    return {str: "a text", bool: "true/false", int: "a number", float: "a number", list: "a list"}.get(type(raw), type(raw).__name__)

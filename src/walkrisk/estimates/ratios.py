@@ -1,0 +1,92 @@
+"""Ratios by category of an exposure, per unit, and P for trend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from walkrisk.estimates.rows import Estimate, on_own_scale, ratio
+from walkrisk.models.design import Factor, Linear, Term
+from walkrisk.models.fit import Fit
+
+FloatArray = npt.NDArray[np.float64]
+Covariances = Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class LevelCount:
+    """People and events of one category of an exposure, before any loss to missing covariates of a model."""
+
+    code: float
+    label: str
+    n: int
+    events: int
+
+
+def count_levels(
+    codes: FloatArray, y: FloatArray, labels: Sequence[str], weights: FloatArray | None = None
+) -> tuple[LevelCount, ...]:
+    """Counts for category 1, 2, ... of `labels`, over rows (n,) with known category and outcome."""
+    known = ~np.isnan(codes) & ~np.isnan(y)
+    numbered = codes[known].astype(np.intp)
+    n = np.bincount(numbered, minlength=len(labels) + 1)[1:]
+    events = np.bincount(numbered, weights=y[known], minlength=len(labels) + 1)[1:]
+    return tuple(LevelCount(i + 1.0, label, int(n[i]), int(events[i])) for i, label in enumerate(labels))
+
+
+def level_ratios(
+    fit: Fit, exposure: Factor, counts: Sequence[LevelCount], covariances: Covariances, *, row: Estimate, z: float
+) -> list[Estimate]:
+    """A row for each category and variance: the lowest category that occurs is the reference (estimate 1).
+
+    A category without people, without events, or in a fit that did not converge has a row without an estimate; so
+    have all others if the reference has no events.
+    """
+    reference = exposure.labels[0]
+    positions = dict(zip(exposure.levels[1:], fit.design.columns_of[exposure], strict=True))
+    usable = fit.converged and exposure not in fit.no_reference
+    rows = []
+    for variance, v in covariances.items():
+        for count in counts:
+            base = replace(row, level=count.label, reference=reference, n=count.n, events=count.events, variance=variance)
+            if count.code == exposure.levels[0]:
+                rows.append(replace(base, estimate=1.0))
+                continue
+            column = positions.get(count.code)
+            if column is None or not usable or not fit.estimated[column]:
+                rows.append(base)
+                continue
+            at = fit.position((column,))[0]
+            rows.append(ratio(base, float(fit.coefficients[column]), float(np.sqrt(v[at, at])), z))
+    return rows
+
+
+def per_unit(fit: Fit, term: Linear, covariances: Covariances, *, row: Estimate, z: float, log_scale: bool) -> list[Estimate]:
+    """A row a variance for a linear term: the ratio per unit, or with `log_scale` its log (as P for trend has it)."""
+    column = fit.design.columns_of[term][0]
+    rows = []
+    for variance, v in covariances.items():
+        base = replace(row, variance=variance, n=fit.n, events=fit.events)
+        if fit.converged and fit.estimated[column]:
+            at = fit.position((column,))[0]
+            fill = on_own_scale if log_scale else ratio
+            base = fill(base, float(fit.coefficients[column]), float(np.sqrt(v[at, at])), z)
+        rows.append(base)
+    return rows
+
+
+def median_scores(values: FloatArray, categories: FloatArray) -> FloatArray:
+    """Each person's (n,) category median of `values`, the score of a test for trend; NaN where the category is unknown."""
+    out = np.full(values.shape, np.nan)
+    for category in np.unique(categories[~np.isnan(categories)]):
+        members = categories == category
+        out[members] = np.median(values[members])
+    return out
+
+
+def has_term(fit: Fit, term: Term) -> bool:
+    """Whether a term of the design kept at least one estimated column."""
+    return any(fit.estimated[c] for c in fit.design.columns_of[term])

@@ -1,0 +1,114 @@
+"""The one row grammar of every estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import chdtrc, ndtr, ndtri
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """One estimate. None means: does not apply, or could not be estimated (its sentence is in the diagnostics).
+
+    `std_error` is on the analysis scale (the log for ratios). `n` and `events` of a ratio are those of its category,
+    else of the fitted sample. `estimand` is one of risk_ratio, risk_difference, risk, odds_ratio, hazard_ratio,
+    e_value, e_value_ci, p_trend, p_interaction, p_nonlinearity.
+    """
+
+    analysis: str
+    exposure: str = ""
+    stratum: str = ""
+    level: str = ""
+    reference: str = ""
+    model: str = ""
+    estimand: str
+    n: int | None = None
+    events: int | None = None
+    estimate: float | None = None
+    std_error: float | None = None
+    conf_low: float | None = None
+    conf_high: float | None = None
+    p_value: float | None = None
+    method: str = ""
+    variance: str = ""
+
+
+COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Estimate))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """One point of a dose-response curve: the ratio at `x` against the value `reference`."""
+
+    analysis: str
+    exposure: str
+    stratum: str
+    model: str
+    x: float
+    estimate: float
+    conf_low: float
+    conf_high: float
+    reference: float
+
+
+CURVE_COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(CurvePoint))
+
+
+def critical_value(conf_level: float) -> float:
+    """The standard normal quantile of a two-sided interval: 1.959964 for 0.95."""
+    return float(ndtri((1 + conf_level) / 2))
+
+
+def two_sided_p(z: float) -> float:
+    """Two-sided normal P value of a z statistic."""
+    return float(2 * ndtr(-abs(z)))
+
+
+def chi_square_p(statistic: float, df: int) -> float:
+    """Upper tail of the chi-square distribution."""
+    return float(chdtrc(df, statistic))
+
+
+def ratio(row: Estimate, log_ratio: float, std_error: float, z: float) -> Estimate:
+    """`row` with a ratio, its Wald interval on the log scale and its P value; empty if not finite."""
+    if not (np.isfinite(log_ratio) and np.isfinite(std_error)):
+        return row
+    return replace(
+        row,
+        estimate=float(np.exp(log_ratio)),
+        std_error=float(std_error),
+        conf_low=float(np.exp(log_ratio - z * std_error)),
+        conf_high=float(np.exp(log_ratio + z * std_error)),
+        p_value=two_sided_p(log_ratio / std_error) if std_error > 0 else None,
+    )
+
+
+def on_own_scale(row: Estimate, value: float, std_error: float, z: float) -> Estimate:
+    """`row` with an estimate, its Wald interval and P value on the scale of the estimate itself."""
+    if not (np.isfinite(value) and np.isfinite(std_error)):
+        return row
+    return replace(
+        row,
+        estimate=float(value),
+        std_error=float(std_error),
+        conf_low=float(value - z * std_error),
+        conf_high=float(value + z * std_error),
+        p_value=two_sided_p(value / std_error) if std_error > 0 else None,
+    )
+
+
+def wald_statistic(b: FloatArray, v: FloatArray) -> float:
+    """The Wald chi-square of b (k,) with covariance v (k, k)."""
+    return float(b @ np.linalg.solve(v, b))
+
+
+def as_columns(rows: Sequence[Any], names: Sequence[str]) -> Mapping[str, list[Any]]:
+    """Records into columns."""
+    return {name: [getattr(r, name) for r in rows] for name in names}

@@ -1,0 +1,155 @@
+"""Maximum likelihood of the generalised linear models in use, by Newton's method, with a certificate.
+
+Poisson (log link), binomial (log link) and logistic log-likelihoods are concave, so Newton's method with step halving
+finds the maximum where there is one, and the size of the score tells whether it did. `converged` is never taken on
+trust from an iteration count. statsmodels solves the same equations by iteratively reweighted least squares at ten
+times the cost; the tests hold the two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg.lapack as lapack
+from scipy.special import expit, gammaln
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A likelihood by its linear predictor `eta`, outcome `y` and derivatives with respect to `eta`.
+
+    `score` is dl/d eta, `information` the observed -d2l/d eta2, `expected` its expectation, `mean` the inverse link.
+    """
+
+    name: str
+    log_likelihood: Callable[[FloatArray, FloatArray], FloatArray]
+    score: Callable[[FloatArray, FloatArray], FloatArray]
+    information: Callable[[FloatArray, FloatArray], FloatArray]
+    expected: Callable[[FloatArray, FloatArray], FloatArray]
+    mean: Callable[[FloatArray], FloatArray]
+
+
+def _log_binomial_likelihood(eta: FloatArray, y: FloatArray) -> FloatArray:
+    if np.any(eta >= 0):
+        return np.full(eta.shape, -np.inf)
+    return y * eta + (1 - y) * np.log(-np.expm1(eta))
+
+
+POISSON = Family(
+    "poisson",
+    lambda eta, y: y * eta - np.exp(eta) - gammaln(y + 1),
+    lambda eta, y: y - np.exp(eta),
+    lambda eta, y: np.exp(eta),
+    lambda eta, y: np.exp(eta),
+    np.exp,
+)
+LOG_BINOMIAL = Family(
+    "log_binomial",
+    _log_binomial_likelihood,
+    lambda eta, y: (y - np.exp(eta)) / -np.expm1(eta),
+    lambda eta, y: (1 - y) * np.exp(eta) / np.expm1(eta) ** 2,
+    lambda eta, y: np.exp(eta) / -np.expm1(eta),
+    np.exp,
+)
+LOGISTIC = Family(
+    "logistic",
+    lambda eta, y: y * eta - np.logaddexp(0, eta),
+    lambda eta, y: y - expit(eta),
+    lambda eta, y: expit(eta) * (1 - expit(eta)),
+    lambda eta, y: expit(eta) * (1 - expit(eta)),
+    expit,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """What the iteration found: coefficients (p,), linear predictor (n,), and whether it is the maximum."""
+
+    coefficients: FloatArray
+    eta: FloatArray
+    log_likelihood: float
+    converged: bool
+    iterations: int
+    relative_score: float
+
+
+def maximise(
+    family: Family,
+    x: FloatArray,
+    y: FloatArray,
+    *,
+    weights: FloatArray | None = None,
+    start: FloatArray | None = None,
+    max_iterations: int = 100,
+) -> Solution:
+    """The maximum of a weighted log-likelihood over coefficients (p,), for x (n, p) of full column rank and y (n,).
+
+    Converged means: every component of the score is below 1e-9 of its own scale (sum of |x| times the larger of y and
+    the mean), and the last Newton step moved no linear predictor by more than 1e-8. Never raises for a poor fit: the
+    caller reads `converged`.
+    """
+    w = np.ones(len(y)) if weights is None else weights
+    beta = _start(family, x, y, w) if start is None else np.asarray(start, dtype=np.float64)
+    eta = x @ beta
+    value = float(w @ family.log_likelihood(eta, y))
+    scale = np.abs(x).T @ (w * np.maximum(y, y.mean())) + 1e-300
+    relative, moved, iteration = np.inf, np.inf, 0
+    while iteration < max_iterations and moved >= 1e-8 and np.isfinite(value):
+        iteration += 1
+        step = _newton_step(family, x, y, w, eta)
+        if step is None:
+            break
+        size, value = _line_search(family, eta, x @ step, y, w, value)
+        beta = beta + size * step
+        eta = x @ beta
+        moved = size * float(np.max(np.abs(x @ step)))
+        relative = float(np.max(np.abs(x.T @ (w * family.score(eta, y))) / scale))
+    return Solution(beta, eta, value, moved < 1e-8 and relative < 1e-9, iteration, relative)
+
+
+def _line_search(
+    family: Family, eta: FloatArray, move: FloatArray, y: FloatArray, w: FloatArray, value: float
+) -> tuple[float, float]:
+    """The first step size of 1, 1/2, 1/4 ... that stays in the domain and does not lower the likelihood."""
+    size = 1.0
+    while True:
+        new = float(w @ family.log_likelihood(eta + size * move, y))
+        if new >= value - 1e-12 * abs(value):
+            return size, new
+        if size < 1e-12:
+            return 0.0, value
+        size /= 2
+
+
+def inverse_information(
+    family: Family, x: FloatArray, y: FloatArray, eta: FloatArray, w: FloatArray, *, expected: bool = False
+) -> FloatArray:
+    """Inverse (p, p) of the observed (or expected) information of all n rows, through a QR decomposition."""
+    weight = w * (family.expected if expected else family.information)(eta, y)
+    root = np.linalg.inv(np.linalg.qr(x * np.sqrt(weight)[:, None], mode="r"))
+    return np.asarray(root @ root.T)
+
+
+def _start(family: Family, x: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
+    mean = float(np.clip(w @ y / w.sum(), 1e-6, 1 - 1e-6 if family.name != "poisson" else np.inf))
+    beta = np.zeros(x.shape[1])
+    beta[0] = np.log(mean / (1 - mean)) if family.name == "logistic" else np.log(mean)
+    return beta
+
+
+def _newton_step(family: Family, x: FloatArray, y: FloatArray, w: FloatArray, eta: FloatArray) -> FloatArray | None:
+    score = x.T @ (w * family.score(eta, y))
+    information = (x * (w * family.information(eta, y))[:, None]).T @ x
+    diagonal = np.diag(information)
+    if not np.all(np.isfinite(information)) or np.any(diagonal <= 0):
+        return None
+    d = 1 / np.sqrt(diagonal)
+    _, solved, fault = lapack.dposv(information * d[:, None] * d, score * d)
+    if fault:
+        solved = np.linalg.lstsq(information * d[:, None] * d, score * d, rcond=1e-13)[0]
+    return np.asarray(solved * d)

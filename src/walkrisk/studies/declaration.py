@@ -1,0 +1,323 @@
+"""study.toml -> Study: read, check every name against every other, report all faults together."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from walkrisk.cohorts.variables import sources_of
+from walkrisk.declarations import build, json_schema, suggest
+from walkrisk.errors import StudyFault, UsageFault
+from walkrisk.schema import ColumnContract
+from walkrisk.studies.study import RatioAnalysis, Study
+
+
+def load_study(path: str | Path) -> Study:
+    """The study declared in a TOML file.
+
+    Raises UsageFault if there is no such file, StudyFault with every fault of the declaration and its key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise UsageFault(f"There is no study declaration {path}; give the path of a study.toml.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyFault(f"{path.name}: cannot be read as UTF-8 text ({type(error).__name__}); save it as UTF-8.") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyFault(f"{path.name}: is not valid TOML: {error}.") from None
+    return study_from(table)
+
+
+def study_from(table: Mapping[str, Any]) -> Study:
+    """The study declared in a mapping of the grammar of study.toml. Raises StudyFault with every fault."""
+    faults: list[str] = []
+    study = build(Study, table, "", faults)
+    if study is None:
+        raise StudyFault(faults)
+    check_study(study)
+    return study
+
+
+def study_schema() -> dict[str, Any]:
+    """JSON Schema of study.toml, for editors."""
+    return json_schema(Study, title="walkrisk study declaration")
+
+
+def contracts(study: Study) -> tuple[ColumnContract, ...]:
+    """Column contracts of everything the study reads, daily columns included."""
+    out = [
+        ColumnContract(
+            name=name, kind=c.kind, codes=c.codes, categories=c.categories, minimum=c.minimum, maximum=c.maximum,
+            missing_codes=c.missing_codes, unit=c.unit, meaning=c.meaning, labels=c.labels, required=c.required,
+        )
+        for name, c in study.columns.items()
+    ]  # fmt: skip
+    if study.days:
+        out += [
+            ColumnContract(name=c, kind="number", unit="s", meaning=f"{activity} on day {d}")
+            for activity in study.days.columns
+            for d, c in enumerate(study.days.column_names(activity), start=1)
+        ]
+    return tuple(out)
+
+
+def check_study(study: Study) -> None:
+    """Raises StudyFault with every name that leads nowhere and every setting that contradicts another."""
+    faults = _Faults()
+    known = _check_variables(study, faults)
+    _check_settings(study, known, faults)
+    _check_exposures(study, known, faults)
+    _check_analyses(study, known, faults)
+    _check_tests(study, known, faults)
+    _check_outputs(study, known, faults)
+    if faults.sentences:
+        raise StudyFault(faults.sentences)
+
+
+class _Faults:
+    """Collects sentences; `name` checks one reference."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def add(self, key: str, sentence: str) -> None:
+        self.sentences.append(f"{key}: {sentence}")
+
+    def name(self, key: str, name: str, known: Iterable[str], what: str) -> None:
+        pool = list(known)
+        if name not in pool:
+            self.add(key, f"there is no {what} {name!r}{suggest(name, pool) or '.'}")
+
+    def names(self, key: str, names: Iterable[str], known: Iterable[str], what: str) -> None:
+        pool = list(known)
+        for name in names:
+            self.name(key, name, pool, what)
+
+
+def _check_variables(study: Study, faults: _Faults) -> list[str]:
+    """Names in the order they become known: columns, day values, derived variables."""
+    known = [n for n, c in study.columns.items() if c.kind != "id"]
+    ids = [n for n, c in study.columns.items() if c.kind == "id"]
+    if len(ids) != 1:
+        faults.add("columns", f"exactly one column must be of kind 'id', found {len(ids)}.")
+    for name, column in study.columns.items():
+        if column.kind == "code" and not column.codes:
+            faults.add(f"columns.{name}.codes", "a column of kind 'code' needs its codes.")
+        if column.kind == "category" and not column.categories:
+            faults.add(f"columns.{name}.categories", "a column of kind 'category' needs its categories.")
+        if column.minimum is not None and column.maximum is not None and column.minimum > column.maximum:
+            faults.add(f"columns.{name}.minimum", "must not be above maximum.")
+    for i, order in enumerate(study.checks):
+        faults.names(f"checks[{i}]", (order.earlier, order.later), known, "column")
+    known += _check_days(study, faults)
+    for name, derivation in study.variables.items():
+        key = f"variables.{name}"
+        if name in known:
+            faults.add(key, "a column or variable of this name exists already; choose another name.")
+        faults.names(f"{key}", sources_of(derivation), known, "column or earlier variable")
+        known.append(name)
+    return known
+
+
+def _check_days(study: Study, faults: _Faults) -> list[str]:
+    days = study.days
+    if days is None:
+        return []
+    if days.number < 1:
+        faults.add("days.number", f"must be 1 or more, got {days.number}.")
+    for activity, pattern in days.columns.items():
+        if "{day}" not in pattern:
+            faults.add(f"days.columns.{activity}", "must hold {day} where the day's number stands in the column name.")
+        if not activity.endswith("_s"):
+            faults.add(f"days.columns.{activity}", "names of daily seconds end in _s.")
+    activities = list(days.columns)
+    faults.names("days.day_total", days.day_total, activities, "activity")
+    faults.names("days.valid.zero_invalidates", days.valid.zero_invalidates, activities, "activity")
+    faults.names("days.valid.total_of", days.valid.total_of, activities, "activity")
+    for name, count in days.counts.items():
+        faults.names(f"days.counts.{name}.any_of", count.any_of, activities, "activity")
+    for name, mean in days.means.items():
+        faults.name(f"days.means.{name}.of", mean.of, activities, "activity")
+    return [*days.counts, *days.means]
+
+
+def _check_settings(study: Study, known: list[str], faults: _Faults) -> None:
+    s = study.settings
+    faults.name("settings.outcome", s.outcome, study.outcomes, "outcome")
+    if not 0.5 <= s.conf_level < 1:
+        faults.add("settings.conf_level", f"must be from 0.5 to below 1, got {s.conf_level}; 0.95 is usual.")
+    if s.min_cell < 0:
+        faults.add("settings.min_cell", f"must be 0 or more, got {s.min_cell}.")
+    if not s.variances:
+        faults.add("settings.variances", "name at least one variance, for example [\"HC0\"].")
+    _check_variance_needs(study, "settings.variances", s.variances, faults)
+    for name, outcome in study.outcomes.items():
+        used = [v for v in (outcome.variable, outcome.time, outcome.event) if v]
+        faults.names(f"outcomes.{name}", used, known, "variable")
+    for i, step in enumerate(study.exclusions):
+        key = f"exclusions[{i}] ({step.id})"
+        if not step.require and not step.known:
+            faults.add(key, "names no condition; give require or known.")
+        faults.names(key, [c.variable for c in step.require] + list(step.known), known, "variable")
+    for field in ("weights", "strata", "psu", "cluster"):
+        name = getattr(study.design, field)
+        if name:
+            faults.name(f"design.{field}", name, known, "variable")
+    for name, model in study.models.items():
+        faults.names(f"models.{name}.covariates", model.covariates, known, "variable")
+
+
+def _check_variance_needs(study: Study, key: str, variances: Iterable[str], faults: _Faults) -> None:
+    if "cluster" in variances and not study.design.cluster:
+        faults.add(key, "variance 'cluster' needs design.cluster.")
+    if "survey" in variances and not (study.design.strata and study.design.psu):
+        faults.add(key, "variance 'survey' needs design.strata and design.psu.")
+
+
+def _check_exposures(study: Study, known: list[str], faults: _Faults) -> None:
+    for name, e in study.exposures.items():
+        key = f"exposures.{name}"
+        if name in known:
+            faults.add(key, "a column or variable of this name exists already; choose another name.")
+        if bool(e.variable) == bool(e.cross):
+            faults.add(key, "give either variable or cross.")
+        if e.variable:
+            faults.name(f"{key}.variable", e.variable, known, "variable")
+            if e.quantiles is None and not e.cuts and e.per is None:
+                faults.add(key, "give quantiles, cuts or per.")
+        if e.quantiles is not None and not 2 <= e.quantiles <= 100:
+            faults.add(f"{key}.quantiles", f"must be from 2 to 100, got {e.quantiles}; 4 makes quartiles.")
+        if e.quantiles is not None and e.cuts:
+            faults.add(key, "give quantiles or cuts, not both.")
+        _check_increasing(f"{key}.cuts", e.cuts, faults)
+        if e.cross:
+            parts = [n for n, x in study.exposures.items() if x.variable and (x.quantiles or x.cuts)]
+            faults.names(f"{key}.cross", e.cross, parts, "exposure with categories")
+            if len(e.cross) != 2:
+                faults.add(f"{key}.cross", f"two exposures are crossed, got {len(e.cross)}.")
+        if e.per is not None and e.per <= 0:
+            faults.add(f"{key}.per", f"must be positive, got {e.per}.")
+        if e.winsorise_percentile is not None and not 50 < e.winsorise_percentile < 100:
+            faults.add(f"{key}.winsorise_percentile", f"must be between 50 and 100, got {e.winsorise_percentile}.")
+
+
+def _check_increasing(key: str, values: tuple[float, ...], faults: _Faults) -> None:
+    if any(b <= a for a, b in zip(values, values[1:], strict=False)):
+        faults.add(key, f"must be increasing, got {list(values)}.")
+
+
+def _check_analyses(study: Study, known: list[str], faults: _Faults) -> None:
+    seen: set[str] = set()
+    for i, a in enumerate(study.analyses):
+        key = f"analyses[{i}] ({a.id})"
+        if a.id in seen:
+            faults.add(key, "this id is taken by an earlier analysis; ids are unique.")
+        seen.add(a.id)
+        faults.names(f"{key}.exposures", a.exposures, study.exposures, "exposure")
+        faults.names(f"{key}.models", a.models, study.models, "model")
+        if a.outcome:
+            faults.name(f"{key}.outcome", a.outcome, study.outcomes, "outcome")
+        _check_variance_needs(study, f"{key}.variances", a.variances, faults)
+        for addition in a.add:
+            pool = [*known, *study.exposures]
+            faults.names(f"{key}.add.covariates", addition.covariates, pool, "variable or exposure")
+            faults.names(f"{key}.add.models", addition.models, a.models, "model of this analysis")
+            faults.names(f"{key}.add.exposures", addition.exposures, a.exposures, "exposure of this analysis")
+        faults.names(f"{key}.restrict", [c.variable for c in a.restrict], known, "variable")
+        faults.names(f"{key}.replace_covariates", [*a.replace_covariates, *a.replace_covariates.values()], known, "variable")
+        for exposure, cuts in a.fixed_cuts.items():
+            faults.name(f"{key}.fixed_cuts", exposure, a.exposures, "exposure of this analysis")
+            _check_increasing(f"{key}.fixed_cuts.{exposure}", cuts, faults)
+        if a.stratify:
+            faults.name(f"{key}.stratify.by", a.stratify.by, [*known, *study.exposures], "variable or exposure")
+            faults.names(f"{key}.stratify.drop", a.stratify.drop, known, "variable")
+        _check_form(study, a, key, faults)
+
+
+def _check_form(study: Study, a: RatioAnalysis, key: str, faults: _Faults) -> None:
+    if a.weighted and not study.design.weights:
+        faults.add(f"{key}.weighted", "needs design.weights.")
+    if (a.method or study.settings.method) == "cox":
+        outcome = study.outcomes.get(a.outcome or study.settings.outcome)
+        if outcome and not (outcome.time and outcome.event):
+            faults.add(f"{key}.method", "a Cox model needs an outcome with time and event.")
+    for name in a.exposures:
+        e = study.exposures.get(name)
+        if e is None:
+            continue
+        if a.form == "per_unit" and (e.per is None or not e.variable):
+            faults.add(f"{key}.form", f"exposure {name!r} has no per, so there is no unit to give a ratio for.")
+        if a.form == "categories" and not (e.cross or e.quantiles or e.cuts or name in a.fixed_cuts):
+            faults.add(f"{key}.form", f"exposure {name!r} has no categories; give it quantiles or cuts.")
+
+
+def _check_tests(study: Study, known: list[str], faults: _Faults) -> None:
+    for i, c in enumerate(study.curves):
+        key = f"curves[{i}] ({c.analysis})"
+        faults.names(f"{key}.exposures", c.exposures, [n for n, e in study.exposures.items() if e.variable], "exposure with a variable")
+        faults.name(f"{key}.model", c.model, study.models, "model")
+        if len(c.knot_percentiles) < 3 or not all(0 < p < 100 for p in c.knot_percentiles):
+            got = list(c.knot_percentiles)
+            faults.add(f"{key}.knot_percentiles", f"needs three or more percentages between 0 and 100, got {got}; 10, 50, 90 is usual.")
+        _check_increasing(f"{key}.knot_percentiles", c.knot_percentiles, faults)
+        if not 0 < c.reference_percentile < 100:
+            faults.add(f"{key}.reference_percentile", f"must be between 0 and 100, got {c.reference_percentile}.")
+        for exposure in c.exposures:
+            if c.step.get(exposure, 0) <= 0:
+                faults.add(f"{key}.step", f"give a positive step for {exposure}.")
+        if c.weighted and not study.design.weights:
+            faults.add(f"{key}.weighted", "needs design.weights.")
+        if c.variance:
+            _check_variance_needs(study, f"{key}.variance", (c.variance,), faults)
+    categorical = [n for n, e in study.exposures.items() if e.cross or e.quantiles or e.cuts]
+    for i, t in enumerate(study.trends):
+        key = f"trends[{i}] ({t.analysis})"
+        faults.names(f"{key}.exposures", t.exposures, [n for n in categorical if study.exposures[n].variable], "exposure with categories")
+        faults.names(f"{key}.models", t.models, study.models, "model")
+    for i, x in enumerate(study.interactions):
+        key = f"interactions[{i}] ({x.analysis})"
+        faults.name(f"{key}.exposure", x.exposure, categorical, "exposure with categories")
+        factors = [*categorical, *(n for n in known if is_factor(study, n))]
+        faults.name(f"{key}.modifier", x.modifier, factors, "variable with levels, or exposure,")
+        faults.name(f"{key}.model", x.model, study.models, "model")
+        faults.names(f"{key}.drop", x.drop, known, "variable")
+    ids = [a.id for a in study.analyses]
+    for i, v in enumerate(study.evalues):
+        faults.names(f"evalues[{i}].of", v.of, ids, "ratio analysis")
+        faults.name(f"evalues[{i}].model", v.model, study.models, "model")
+
+
+def _check_outputs(study: Study, known: list[str], faults: _Faults) -> None:
+    ids = [a.id for a in study.analyses]
+    steps = [*(s.id for s in study.exclusions), "included"]
+    for c in study.characteristics:
+        key = f"characteristics ({c.id})"
+        faults.names(f"{key}.rows", c.rows, known, "variable")
+        if c.by_exposure and c.by_step:
+            faults.add(key, "give by_exposure or by_step, not both.")
+        if c.by_exposure:
+            faults.name(f"{key}.by_exposure", c.by_exposure, study.exposures, "exposure")
+        if c.by_step:
+            faults.name(f"{key}.by_step", c.by_step, steps, "exclusion step (or 'included')")
+    for t in study.tables:
+        faults.names(f"tables ({t.id}).analysis", t.analysis, ids, "ratio analysis")
+        faults.names(f"tables ({t.id}).models", t.models, study.models, "model")
+    for f in study.curve_figures:
+        faults.name(f"curve_figures ({f.id}).analysis", f.analysis, [c.analysis for c in study.curves], "curve")
+    for g in study.forest_figures:
+        faults.names(f"forest_figures ({g.id}).analyses", g.analyses, ids, "ratio analysis")
+        faults.name(f"forest_figures ({g.id}).model", g.model, study.models, "model")
+        faults.names(f"forest_figures ({g.id}).exposures", g.exposures, study.exposures, "exposure")
+
+
+def is_factor(study: Study, name: str) -> bool:
+    """Whether a column or variable has levels, so that models take it as a factor."""
+    if name in study.variables:
+        return bool(study.variables[name].levels)
+    column = study.columns.get(name)
+    return column is not None and (bool(column.labels) or column.kind == "category")

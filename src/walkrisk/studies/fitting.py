@@ -1,0 +1,161 @@
+"""One model of a study on one sample: terms, complete rows, fit, covariances, diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from walkrisk.cohorts.cohort import Variable
+from walkrisk.cohorts.samples import Sample
+from walkrisk.errors import ModelFault
+from walkrisk.models.covariance import SurveyDesign, covariance
+from walkrisk.models.cox import fit_cox
+from walkrisk.models.design import Factor, Linear, Product, Term, build_design, factor
+from walkrisk.models.fit import Fit, fit_model
+from walkrisk.studies.results import Diagnostic
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to fit: `exposure` terms first, then covariates; `others` are further terms."""
+
+    analysis: str
+    exposure: str
+    stratum: str = ""
+    model: str
+    method: str
+    outcome: str
+    time: str | None = None
+    variances: tuple[str, ...]
+    weights: str | None = None
+    strata: str | None = None
+    psu: str | None = None
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A fit with its covariances by name and its diagnostics row."""
+
+    fit: Fit
+    covariances: dict[str, FloatArray]
+    diagnostic: Diagnostic
+
+
+def terms_of(names: Sequence[str], variables: Mapping[str, Variable]) -> list[Linear | str]:
+    """Linear terms for plain variables, the name itself where the variable has levels (its factor is made on the rows)."""
+    return [n if n in variables and variables[n].levels else Linear(n) for n in names]
+
+
+def complete_rows(sample: Sample, names: Sequence[str], columns: Mapping[str, FloatArray]) -> BoolArray:
+    """Rows (n,) where every named column is known."""
+    rows = np.ones(sample.n, dtype=bool)
+    for name in names:
+        rows &= ~np.isnan(columns[name])
+    return rows
+
+
+def fit_terms(
+    request: Request,
+    sample: Sample,
+    terms: Sequence[Term | str],
+    variables: Mapping[str, Variable],
+    *,
+    labels: Mapping[str, Sequence[str]],
+    design_sample: Sample | None = None,
+) -> tuple[Fitted, list[Term]]:
+    """Fit `terms` (a text names a factor) on the complete rows of a sample.
+
+    `labels` gives the level names of exposure categories; `design_sample` everyone of the survey design.
+    """
+    columns = dict(sample.columns)
+    columns.update(sample.categories)
+    needed = {n for t in terms for n in _columns_of(t)} | {request.outcome}
+    needed |= {n for n in (request.time, request.weights, request.strata, request.psu, request.cluster) if n}
+    rows = complete_rows(sample, sorted(needed), columns)
+    used = {n: columns[n][rows] for n in needed}
+    made = [_factor(t, used, variables, labels) if isinstance(t, str) else _product(t, used, variables, labels) for t in terms]
+    n = int(rows.sum())
+    if n == 0:
+        raise ModelFault(
+            f"{request.analysis}, {request.exposure}, {request.stratum or 'whole sample'}, {request.model}: nobody has "
+            "all variables of this model known; check the covariates and restrictions of the analysis."
+        )
+    design = build_design(used, made, n)
+    weights = used[request.weights] if request.weights else None
+    if request.method == "cox":
+        assert request.time
+        fit = fit_cox(design, used[request.time], used[request.outcome], weights=weights)
+    else:
+        fit = fit_model(request.method, design, used[request.outcome], weights=weights)
+    survey = _survey(request, sample, rows, design_sample) if "survey" in request.variances else None
+    cluster = used[request.cluster].astype(np.intp) if request.cluster and "cluster" in request.variances else None
+    covariances = {v: covariance(fit, v, cluster=cluster, design=survey) for v in request.variances}
+    return Fitted(fit, covariances, _diagnostic(request, fit)), list(made)
+
+
+def _columns_of(term: Term | str) -> tuple[str, ...]:
+    if isinstance(term, str):
+        return (term,)
+    if isinstance(term, Product):
+        return (term.first.name, term.second.name)
+    return (term.name,)
+
+
+def _factor(
+    name: str, used: Mapping[str, FloatArray], variables: Mapping[str, Variable], labels: Mapping[str, Sequence[str]]
+) -> Factor:
+    if name in labels:
+        return factor(name, used[name], {i: text for i, text in enumerate(labels[name], start=1)})
+    return factor(name, used[name], variables[name].levels)
+
+
+def _product(
+    term: Term, used: Mapping[str, FloatArray], variables: Mapping[str, Variable], labels: Mapping[str, Sequence[str]]
+) -> Term:
+    if not isinstance(term, Product):
+        return term
+    return Product(*(_factor(f.name, used, variables, labels) for f in (term.first, term.second)))
+
+
+def _survey(request: Request, sample: Sample, rows: BoolArray, whole: Sample | None) -> SurveyDesign:
+    assert request.strata and request.psu
+    whole = whole or sample
+    strata, psu = whole.columns[request.strata], whole.columns[request.psu]
+    known = ~np.isnan(strata) & ~np.isnan(psu)
+    pairs = np.unique(np.column_stack([strata[known], psu[known]]), axis=0)
+    _, stratum_of_psu = np.unique(pairs[:, 0], return_inverse=True)
+    single = np.flatnonzero(np.bincount(stratum_of_psu) < 2)
+    if single.size:
+        raise ModelFault(
+            f"design: {single.size} stratum (strata) of the survey design have a single primary sampling unit, so no "
+            "design-based variance exists; merge these strata before the analysis."
+        )
+    key = {tuple(p): i for i, p in enumerate(pairs.tolist())}
+    mine = np.column_stack([sample.columns[request.strata][rows], sample.columns[request.psu][rows]])
+    return SurveyDesign(np.array([key[tuple(p)] for p in mine.tolist()], dtype=np.intp), stratum_of_psu)
+
+
+def _diagnostic(request: Request, fit: Fit) -> Diagnostic:
+    return Diagnostic(
+        analysis=request.analysis, exposure=request.exposure, stratum=request.stratum, model=request.model,
+        method=request.method, n=fit.n, events=fit.events, parameters=fit.parameters, converged=fit.converged,
+        iterations=fit.iterations, boundary=fit.boundary, max_fitted_risk=_known(fit.max_fitted_risk),
+        log_likelihood=_known(fit.log_likelihood), warnings=" ".join(fit.warnings),
+    )  # fmt: skip
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def with_warning(diagnostic: Diagnostic, sentence: str) -> Diagnostic:
+    """A diagnostics row with one more sentence."""
+    return replace(diagnostic, warnings=f"{diagnostic.warnings} {sentence}".strip())
+

@@ -1,0 +1,269 @@
+"""The grammar of a study: what study.toml may say, as frozen dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from walkrisk.cohorts.days import Days
+from walkrisk.cohorts.eligibility import Condition, Exclusion
+from walkrisk.cohorts.variables import Derivation
+from walkrisk.declarations import Name, option
+
+Kind = Literal["id", "code", "category", "boolean", "integer", "number", "date"]
+Method = Literal["modified_poisson", "log_binomial", "logistic", "cox"]
+VarianceName = Literal["HC0", "stata", "HC1", "HC2", "HC3", "cluster", "survey", "model"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What the study is."""
+
+    id: Name
+    title: str
+    question: str = ""
+    population: str = ""
+    exposure_words: str = option("", doc="What the exposures are, for titles and notes.")
+    outcome_words: str = option("", doc="What the outcome is, for titles and notes.")
+    reference: str = option("", doc="The publication the study follows, with DOI.")
+    notes: tuple[str, ...] = option((), doc="Sentences printed with the methods.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column contract of the source file."""
+
+    kind: Kind
+    codes: tuple[int, ...] = ()
+    categories: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    missing_codes: tuple[float, ...] = option((), doc="Numbers that mean missing in this column.")
+    unit: str = ""
+    meaning: str = ""
+    labels: Mapping[int, str] = option(factory=dict)
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A 0/1 outcome, with follow-up time where hazards are modelled."""
+
+    variable: Name
+    label: str
+    event_word: str = option("cases", doc="What an event is called in tables.")
+    time: Name | None = option(None, doc="Follow-up time, for Cox models.")
+    event: Name | None = option(None, doc="Event at the end of follow-up, for Cox models.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """An exposure: a variable cut into categories, taken as it is, or a crossing of two others."""
+
+    variable: Name | None = None
+    cross: tuple[Name, ...] = option((), doc="Two exposures whose categories are crossed into joint groups.")
+    label: str = ""
+    unit: str = ""
+    decimals: int = option(1, doc="Decimals of its cut points in tables.")
+    quantiles: int | None = option(None, doc="Equal-sized groups cut on the analysed sample.")
+    cuts: tuple[float, ...] = option((), doc="Fixed limits instead; a value equal to a limit belongs above it.")
+    prefix: str = option("Q", doc="Categories are called prefix1, prefix2, ...")
+    per: float | None = option(None, doc="Units of the linear term, for analyses by unit.")
+    winsorise_percentile: float | None = option(None, doc="Values above this percentile of the analytic sample are set to it.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A covariate set."""
+
+    covariates: tuple[Name, ...] = ()
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """How people were sampled, for weighted and design-based analyses."""
+
+    weights: Name | None = None
+    strata: Name | None = None
+    psu: Name | None = None
+    cluster: Name | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds for every analysis unless it says otherwise."""
+
+    outcome: Name
+    method: Method = "modified_poisson"
+    variances: tuple[VarianceName, ...] = option(("HC0",), doc="Variances reported; the first is shown in tables.")
+    conf_level: float = 0.95
+    min_cell: int = option(5, doc="Counts below this are suppressed in tables, figures and report.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stratify:
+    """Separate fits within the levels of a variable or of an exposure's categories (not re-cut)."""
+
+    by: Name
+    names: Mapping[int, str] = option(doc="Level -> name of the stratum in the results.")
+    drop: tuple[Name, ...] = option((), doc="Covariates that leave the models within strata.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """Covariates added to some models."""
+
+    covariates: tuple[Name, ...]
+    models: tuple[Name, ...]
+    exposures: tuple[Name, ...] = option((), doc="Only for these exposures; empty means all.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatioAnalysis:
+    """Ratios by category (or per unit) of exposures under covariate models."""
+
+    id: Name
+    title: str
+    exposures: tuple[Name, ...]
+    models: tuple[Name, ...]
+    group: Literal["main", "supplement", "sensitivity", "strata", "other"] = "other"
+    form: Literal["categories", "per_unit"] = "categories"
+    outcome: Name | None = None
+    method: Method | None = None
+    variances: tuple[VarianceName, ...] = ()
+    weighted: bool = option(False, doc="Use the design's weights.")
+    add: tuple[Addition, ...] = ()
+    restrict: tuple[Condition, ...] = option((), doc="Restrict the analytic sample.")
+    recut: bool = option(False, doc="Cut the exposure again in the restricted sample.")
+    replace_covariates: Mapping[Name, Name] = option(factory=dict, doc="Covariate -> the variable put in its place.")
+    fixed_cuts: Mapping[Name, tuple[float, ...]] = option(factory=dict, doc="Exposure -> fixed limits instead of quantiles.")
+    stratify: Stratify | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A restricted cubic spline of each exposure, as a curve of ratios."""
+
+    analysis: Name = option(doc="Name of the analysis in the results.")
+    title: str = ""
+    exposures: tuple[Name, ...] = option()
+    model: Name = option()
+    knot_percentiles: tuple[float, ...] = (10.0, 50.0, 90.0)
+    reference_percentile: float = 10.0
+    step: Mapping[Name, float] = option(doc="Exposure -> distance of the grid points, from minimum to maximum.")
+    mutual: bool = option(False, doc="Add the other exposures as splines with knots of their own.")
+    variance: VarianceName | None = None
+    weighted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """P for trend across categories."""
+
+    analysis: Name
+    exposures: tuple[Name, ...]
+    models: tuple[Name, ...]
+    scores: tuple[Literal["quartile_median", "quartile_score", "continuous"], ...] = ("quartile_median", "quartile_score")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interaction:
+    """Test of multiplicative interaction of an exposure's categories with a modifier."""
+
+    analysis: Name
+    exposure: Name
+    modifier: Name = option(doc="A factor variable, or another exposure.")
+    model: Name = option()
+    drop: tuple[Name, ...] = option((), doc="Covariates the modifier replaces.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EValues:
+    """E-values of an analysis' ratios."""
+
+    analysis: Name
+    of: tuple[Name, ...] = option(doc="Ids of the ratio analyses.")
+    model: Name = option()
+    z: float = option(1.96, doc="Normal quantile of the interval whose limit is used.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Characteristics:
+    """A descriptive table."""
+
+    id: Name
+    title: str
+    rows: tuple[Name, ...]
+    by_exposure: Name | None = option(None, doc="Groups: an exposure's categories in the analytic sample.")
+    by_step: Name | None = option(None, doc="Groups: passing one exclusion step or not, or `included`, among everyone.")
+    group_names: Mapping[int, str] = option(factory=dict)
+    total: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatioTable:
+    """A table of counts and ratios in the layout of a journal."""
+
+    id: Name
+    title: str
+    analysis: tuple[Name, ...]
+    models: tuple[Name, ...]
+    footnotes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveFigure:
+    """Panels of dose-response curves."""
+
+    id: Name
+    title: str
+    analysis: Name
+    x_ticks: Mapping[Name, float] = option(factory=dict, doc="Exposure -> distance of the x ticks.")
+    x_percentile: float = option(100.0, doc="The axis ends at this percentile of the exposure.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForestFigure:
+    """A forest plot of analyses, strata and sensitivity analyses."""
+
+    id: Name
+    title: str
+    analyses: tuple[Name, ...]
+    model: Name
+    exposures: tuple[Name, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InOrder:
+    """A check of the data: of two columns, the later must not come before the earlier."""
+
+    earlier: Name
+    later: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A study, from source columns to figures."""
+
+    study: About
+    columns: Mapping[Name, Column]
+    settings: Settings
+    outcomes: Mapping[Name, Outcome]
+    exposures: Mapping[Name, Exposure]
+    models: Mapping[Name, Model]
+    checks: tuple[InOrder, ...] = ()
+    days: Days | None = None
+    variables: Mapping[Name, Derivation] = option(factory=dict)
+    exclusions: tuple[Exclusion, ...] = ()
+    design: Design = option(factory=Design)
+    analyses: tuple[RatioAnalysis, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    trends: tuple[Trend, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
+    evalues: tuple[EValues, ...] = ()
+    characteristics: tuple[Characteristics, ...] = ()
+    tables: tuple[RatioTable, ...] = ()
+    curve_figures: tuple[CurveFigure, ...] = ()
+    forest_figures: tuple[ForestFigure, ...] = ()
