@@ -20,7 +20,7 @@ from walkrisk.estimates.rows import CurvePoint, Estimate, critical_value
 from walkrisk.models.design import Factor, Linear, Product, Spline, Term
 from walkrisk.sensitivity.evalue import evalue_rows
 from walkrisk.studies.fitting import Fitted, Request, fit_terms, terms_of, with_warning
-from walkrisk.studies.results import CutPoint, Diagnostic
+from walkrisk.estimates.results import CutPoint, Diagnostic
 from walkrisk.studies.study import Curve, Interaction, RatioAnalysis, Study, Trend
 
 FloatArray = npt.NDArray[np.float64]

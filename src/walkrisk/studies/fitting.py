@@ -15,7 +15,7 @@ from walkrisk.models.covariance import SurveyDesign, covariance
 from walkrisk.models.cox import fit_cox
 from walkrisk.models.design import Factor, Linear, Product, Term, build_design, factor
 from walkrisk.models.fit import Fit, fit_model
-from walkrisk.studies.results import Diagnostic
+from walkrisk.estimates.results import Diagnostic
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
