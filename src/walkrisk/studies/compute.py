@@ -1,0 +1,140 @@
+"""Extract -> cohort -> every row of a study's results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from walkrisk.cohorts.checks import check_daily_seconds
+from walkrisk.cohorts.cohort import Cohort, Variable
+from walkrisk.cohorts.days import daily_seconds
+from walkrisk.cohorts.prepare import prepare_cohort
+from walkrisk.cohorts.readers import Extract
+from walkrisk.errors import DataFault
+from walkrisk.estimates.characteristics import TOTAL, describe, histogram
+from walkrisk.estimates.results import Characteristic, HistogramBin, Results
+from walkrisk.execution import in_order
+from walkrisk.studies.analyse import Bench, Rows, evalues, make_bench, tasks
+from walkrisk.studies.study import Characteristics, Study
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Computed:
+    """A run's rows, with the sentences its data gave rise to."""
+
+    results: Results
+    cohort: Cohort
+    warnings: tuple[str, ...]
+
+
+def silent(task: str, done: int, of: int) -> None:
+    """A progress callback that says nothing."""
+
+
+def make_cohort(study: Study, extract: Extract) -> tuple[Cohort, tuple[str, ...]]:
+    """The cohort of an extract, with warnings. Raises DataFault with every fault of the data, or if nobody is left."""
+    columns = {
+        name: extract.frame[name].to_numpy(dtype=np.float64)
+        for name in extract.frame.columns
+        if name not in study.columns or study.columns[name].kind != "id"
+    }
+    faults, warnings = _check_across(study, columns)
+    if faults:
+        raise DataFault(faults)
+    cohort = prepare_cohort(
+        columns, days=study.days, derivations=study.variables, exclusions=study.exclusions,
+        source_variables=source_variables(study),
+    )  # fmt: skip
+    if cohort.n == 0:
+        steps = "; ".join(f"{s.step} {s.n_after}" for s in cohort.flow)
+        raise DataFault(f"Nobody is left after the exclusions (people left after each step: {steps or 'none'}); "
+                        "check the codes of the columns behind the step that empties the sample.")  # fmt: skip
+    outcome = study.outcomes[study.settings.outcome]
+    values = cohort.analytic(outcome.variable)
+    if not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
+        raise DataFault(f"The outcome {outcome.variable} takes other values than 0 and 1 in the analytic sample; recode it.")
+    return cohort, (*extract.warnings, *warnings)
+
+
+def compute(study: Study, extract: Extract, *, jobs: int = 1, progress: Progress = silent) -> Computed:
+    """Every row of a study's results, the same whatever `jobs`."""
+    cohort, warnings = make_cohort(study, extract)
+    bench = make_bench(study, cohort)
+    rows: list[Rows] = in_order(
+        [(title, lambda f=function: f(bench)) for title, function in tasks(study)], jobs=jobs, progress=progress
+    )
+    estimates = [e for r in rows for e in r.estimates]
+    results = Results(
+        estimates=(*estimates, *evalues(study, estimates)),
+        curves=tuple(c for r in rows for c in r.curves),
+        flow=cohort.flow,
+        cutpoints=tuple(dict.fromkeys(c for r in rows for c in r.cutpoints)),
+        characteristics=tuple(c for d in study.characteristics for c in _characteristics(bench, d)),
+        diagnostics=tuple(d for r in rows for d in r.diagnostics),
+        histograms=_histograms(bench),
+    )
+    return Computed(results, cohort, warnings)
+
+
+def source_variables(study: Study) -> dict[str, Variable]:
+    """Source columns as variables."""
+    out = {}
+    for name, c in study.columns.items():
+        levels = dict(c.labels) or ({i: t for i, t in enumerate(c.categories, start=1)} if c.kind == "category" else None)
+        out[name] = Variable(name, c.meaning or name, c.unit, levels)
+    return out
+
+
+def _check_across(study: Study, columns: Mapping[str, FloatArray]) -> tuple[list[str], list[str]]:
+    faults: list[str] = []
+    warnings: list[str] = []
+    for order in study.checks:
+        wrong = np.flatnonzero(columns[order.later] < columns[order.earlier])
+        if wrong.size:
+            rows = ", ".join(str(i + 1) for i in wrong[:5]) + (f" and {wrong.size - 5} more" if wrong.size > 5 else "")
+            faults.append(
+                f"{order.later} comes before {order.earlier} in {wrong.size} rows (row {rows}); "
+                "check that the two columns are not exchanged and that both hold dates."
+            )
+    if study.days:
+        names = {a: study.days.column_names(a) for a in study.days.columns}
+        more, said = check_daily_seconds(daily_seconds(study.days, columns), study.days.day_total, names)
+        faults += more
+        warnings += said
+    return faults, warnings
+
+
+def _characteristics(bench: Bench, declared: Characteristics) -> list[Characteristic]:
+    variables = bench.cohort.variables
+    rows = [variables[name] for name in declared.rows]
+    if declared.by_step:
+        columns: Mapping[str, FloatArray] = bench.cohort.everyone
+        mask = bench.cohort.included if declared.by_step == "included" else bench.cohort.step_alone[declared.by_step]
+        groups = {declared.group_names.get(0, "No"): ~mask, declared.group_names.get(1, "Yes"): mask}
+        everyone = np.ones(bench.cohort.n_all, dtype=bool)
+    else:
+        columns = bench.sample.columns
+        groups = _category_groups(bench, declared.by_exposure) if declared.by_exposure else {}
+        everyone = np.ones(bench.sample.n, dtype=bool)
+    if declared.total or not groups:
+        groups = {**groups, TOTAL: everyone}
+    return list(describe(declared.id, columns, rows, groups))
+
+
+def _category_groups(bench: Bench, exposure: str) -> dict[str, BoolArray]:
+    codes = bench.sample.categories[exposure]
+    return {label: codes == i for i, label in enumerate(bench.labels()[exposure], start=1)}
+
+
+def _histograms(bench: Bench) -> tuple[HistogramBin, ...]:
+    shown = dict.fromkeys(e for c in bench.study.curves for e in c.exposures)
+    return tuple(
+        b for e in shown for b in histogram(e, bench.sample.columns[bench.study.exposures[e].variable or ""])
+    )  # fmt: skip
