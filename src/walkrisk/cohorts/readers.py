@@ -23,6 +23,7 @@ from walkrisk.cohorts.checks import (
     name_list,
 )
 from walkrisk.cohorts.columns import RawColumn, RawTable, as_texts, to_contract_form
+from walkrisk.cohorts.spss_files import read_spss
 from walkrisk.cohorts.stata_files import read_stata
 from walkrisk.cohorts.text_files import read_text
 from walkrisk.errors import DataFault, UsageFault
@@ -57,8 +58,6 @@ _KNOWN_AS = {
     "Parquet": ("a Parquet file", ".parquet"),
     "gzip": ("a gzip-compressed file", ".csv.gz"),
 }
-_SPSS_DATES = re.compile(r"[AESJ]?DATE|YMDHMS|MOYR|QYR|WKYR")
-_DAYS_1582_TO_1970 = 141_428
 _DAY_S = 86_400.0
 
 
@@ -161,7 +160,7 @@ def _read_table(path: Path, suffix: str, contracts: Sequence[ColumnContract]) ->
     if suffix == ".dta":
         return read_stata(path, contracts)
     if suffix == ".sav":
-        return _read_spss(path, contracts)
+        return read_spss(path, contracts)
     if suffix == ".parquet":
         return _read_parquet(path, contracts)
     data = path.read_bytes()
@@ -201,37 +200,6 @@ def _convert(table: RawTable, contracts: Sequence[ColumnContract]) -> tuple[dict
             values = np.full(table.n_rows if not table.faults else 0, np.nan)
         arrays[contract.name] = values
     return arrays, findings
-
-
-def _read_spss(path: Path, contracts: Sequence[ColumnContract]) -> RawTable:
-    import pyreadstat
-
-    damaged = f"{path.name} is truncated or damaged: it does not hold what its header announces; export it again."
-    try:
-        _, meta = pyreadstat.read_sav(path, metadataonly=True)
-        names = tuple(meta.column_names)
-        wanted = [c for c in contracts if c.name in names] or []
-        usecols = [c.name for c in wanted] or list(names[:1])
-        frame, meta = pyreadstat.read_sav(path, usecols=usecols, disable_datetime_conversion=True)
-        columns = {c.name: _spss_column(frame[c.name], meta, c) for c in wanted}
-    except Exception:  # whatever the library raises may quote the data
-        raise DataFault(damaged) from None
-    with path.open("rb") as stream:
-        head = stream.read(84)
-    announced = int.from_bytes(head[80:84], "little" if head[64] in (2, 3) else "big", signed=True)
-    if announced >= 0 and announced != len(frame):
-        raise DataFault(damaged)
-    return RawTable(names, len(frame), columns)
-
-
-def _spss_column(column: pd.Series, meta: Any, contract: ColumnContract) -> RawColumn:
-    if column.dtype.kind not in "fiu":
-        return RawColumn(as_texts(column.to_numpy(dtype=object)), "text")
-    values = column.to_numpy(dtype=np.float64)
-    if _SPSS_DATES.match(meta.original_variable_types[contract.name]):
-        return RawColumn(np.floor(values / _DAY_S) - _DAYS_1582_TO_1970, "dates")
-    labels = meta.variable_value_labels.get(contract.name, {}) if contract.kind == "category" else {}
-    return RawColumn(values, "numbers", {float(code): str(text) for code, text in labels.items()})
 
 
 def _read_parquet(path: Path, contracts: Sequence[ColumnContract]) -> RawTable:

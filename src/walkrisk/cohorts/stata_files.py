@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from walkrisk.cohorts.binary import Cursor, Damaged, mapped, text_of
 from walkrisk.cohorts.columns import RawColumn, RawTable, as_texts
 from walkrisk.errors import DataFault
 from walkrisk.schema import ColumnContract
@@ -31,10 +32,6 @@ _LARGEST_VALUE = {
 _DAYS_1960_TO_1970 = 3_653
 _LAST_TAGS = b"</value_labels></stata_dta>"
 _DAY_MS = 86_400_000.0
-
-
-class _Damaged(Exception):
-    """The bytes do not follow the format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,58 +55,28 @@ class _Layout:
         return self.data_start + self.n_rows * self.offsets()[-1]
 
 
-class _Cursor:
-    """Walks through the bytes, never past their end."""
-
-    def __init__(self, buffer: mmap.mmap, order: str = "<") -> None:
-        self.buffer = buffer
-        self.order = order
-        self.position = 0
-
-    def skip(self, n: int) -> None:
-        if n < 0 or self.position + n > len(self.buffer):
-            raise _Damaged
-        self.position += n
-
-    def take(self, n: int) -> bytes:
-        self.skip(n)
-        return self.buffer[self.position - n : self.position]
-
-    def expect(self, tag: bytes) -> None:
-        if self.take(len(tag)) != tag:
-            raise _Damaged
-
-    def number(self, kind: str) -> int:
-        return int(struct.unpack(self.order + kind, self.take(struct.calcsize(self.order + kind)))[0])
-
-    def texts(self, n: int, width: int, encoding: str) -> tuple[str, ...]:
-        block = self.take(n * width)
-        return tuple(_text(block[i * width : (i + 1) * width], encoding) for i in range(n))
-
-
 def read_stata(path: Path, contracts: Sequence[ColumnContract]) -> RawTable:
     """Read the columns of `contracts` from a .dta file; DataFault when it is truncated, damaged or too old."""
-    with path.open("rb") as stream:
-        buffer = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    buffer = mapped(path)
     if 104 < buffer[0] < 113 or re.match(rb"<stata_dta><header><release>1[2-9]", buffer):
         raise DataFault(f"{path.name} has a Stata format walkrisk does not read; save it with `saveold` as version 14.")
     try:
         layout = _tagged_layout(buffer) if buffer[:1] == b"<" else _old_layout(buffer)
         columns = {c.name: _column(buffer, layout, path, c) for c in contracts if c.name in layout.names}
-    except (_Damaged, struct.error, ValueError, OverflowError, MemoryError):
+    except (Damaged, struct.error, ValueError, OverflowError, MemoryError):
         sentence = f"{path.name} is truncated or damaged: it does not hold what its header announces; export it again."
         raise DataFault(sentence) from None
     return RawTable(layout.names, layout.n_rows, columns)
 
 
 def _tagged_layout(buffer: mmap.mmap) -> _Layout:
-    cursor = _Cursor(buffer)
+    cursor = Cursor(buffer)
     cursor.expect(b"<stata_dta><header><release>")
     release = int(cursor.take(3))
     cursor.expect(b"</release><byteorder>")
     cursor.order = {b"LSF": "<", b"MSF": ">"}.get(cursor.take(3), "")
     if release not in (117, 118, 119) or not cursor.order:
-        raise _Damaged
+        raise Damaged
     wide = release > 117
     cursor.expect(b"</byteorder><K>")
     n_columns = cursor.number("I" if release == 119 else "H")
@@ -126,11 +93,11 @@ def _tagged_layout(buffer: mmap.mmap) -> _Layout:
     cursor.skip(layout.data_end() - layout.data_start)
     cursor.expect(b"</data><strls>")
     if n_columns == 0 or buffer[-len(_LAST_TAGS) :] != _LAST_TAGS:
-        raise _Damaged
+        raise Damaged
     return layout
 
 
-def _tagged_columns(cursor: _Cursor, n_columns: int, n_rows: int, wide: bool, sort_width: int) -> _Layout:
+def _tagged_columns(cursor: Cursor, n_columns: int, n_rows: int, wide: bool, sort_width: int) -> _Layout:
     name_width, format_width, label_width = (129, 57, 321) if wide else (33, 49, 81)
     encoding = "utf-8" if wide else "cp1252"
     cursor.expect(b"<variable_types>")
@@ -158,15 +125,15 @@ def _tagged_columns(cursor: _Cursor, n_columns: int, n_rows: int, wide: bool, so
 
 
 def _old_layout(buffer: mmap.mmap) -> _Layout:
-    cursor = _Cursor(buffer)
+    cursor = Cursor(buffer)
     release, order = cursor.take(2)
     if release not in (113, 114, 115) or order not in (1, 2):
-        raise _Damaged
+        raise Damaged
     cursor.order = ">" if order == 1 else "<"
     cursor.skip(2)
     n_columns, n_rows = cursor.number("h"), cursor.number("i")
     if n_columns <= 0 or n_rows < 0:
-        raise _Damaged
+        raise Damaged
     cursor.skip(81 + 18)
     types = tuple(_type(code, _OLD_TYPES, 244) for code in cursor.take(n_columns))
     names = cursor.texts(n_columns, 33, "cp1252")
@@ -176,7 +143,7 @@ def _old_layout(buffer: mmap.mmap) -> _Layout:
     cursor.skip(81 * n_columns)
     while (kind := cursor.number("b")) | (length := cursor.number("i")):
         if kind == 0:
-            raise _Damaged
+            raise Damaged
         cursor.skip(length)
     layout = _Layout(
         cursor.order, "cp1252", 33, n_rows, names, types, formats, label_names, cursor.position, tagged=False
@@ -189,12 +156,8 @@ def _old_layout(buffer: mmap.mmap) -> _Layout:
 
 def _type(code: int, numeric: Mapping[int, str], longest: int) -> str:
     if code not in numeric and not 1 <= code <= longest:
-        raise _Damaged
+        raise Damaged
     return numeric.get(code, f"S{code}")
-
-
-def _text(block: bytes, encoding: str) -> str:
-    return block.split(b"\0", 1)[0].decode(encoding, "replace")
 
 
 def _column(buffer: mmap.mmap, layout: _Layout, path: Path, contract: ColumnContract) -> RawColumn:
@@ -210,7 +173,9 @@ def _column(buffer: mmap.mmap, layout: _Layout, path: Path, contract: ColumnCont
         strides=(offsets[-1],),
     )
     if kind.startswith("S"):
-        return RawColumn(as_texts(np.array([_text(v, layout.encoding) for v in stored.tolist()], dtype=object)), "text")
+        return RawColumn(
+            as_texts(np.array([text_of(v, layout.encoding) for v in stored.tolist()], dtype=object)), "text"
+        )
     values = stored.astype(np.float64)
     values[values > _LARGEST_VALUE[kind]] = np.nan
     shape = re.match(r"%-?(?:t([a-zA-Z])|d)", layout.formats[place])
@@ -228,21 +193,20 @@ def _long_texts(path: Path, name: str) -> RawColumn:
     try:
         frame = pd.read_stata(path, columns=[name], convert_dates=False, convert_categoricals=False)
     except Exception:
-        raise _Damaged from None
+        raise Damaged from None
     return RawColumn(as_texts(frame[name].to_numpy(dtype=object)), "text")
 
 
 def _labels(buffer: mmap.mmap, layout: _Layout, place: int) -> dict[float, str]:
     """The label texts of a column's codes, out of the value-label tables behind the data."""
     wanted = layout.label_names[place]
-    cursor = _Cursor(buffer, layout.order)
-    cursor.position = layout.data_end()
+    cursor = Cursor(buffer, layout.order, layout.data_end())
     if layout.tagged:
         tag = b"</strls><value_labels>"
         cursor.position = buffer.find(tag, cursor.position) + len(tag)
     while wanted and cursor.position < len(buffer) and (not layout.tagged or cursor.take(5) == b"<lbl>"):
         end = cursor.number("i") + layout.name_width + 3 + cursor.position
-        name = _text(cursor.take(layout.name_width), layout.encoding)
+        name = text_of(cursor.take(layout.name_width), layout.encoding)
         cursor.skip(3)
         if name == wanted:
             return _label_table(cursor, layout.encoding)
@@ -252,11 +216,11 @@ def _labels(buffer: mmap.mmap, layout: _Layout, place: int) -> dict[float, str]:
     return {}
 
 
-def _label_table(cursor: _Cursor, encoding: str) -> dict[float, str]:
+def _label_table(cursor: Cursor, encoding: str) -> dict[float, str]:
     n, length = cursor.number("i"), cursor.number("i")
     if n < 0:
-        raise _Damaged
+        raise Damaged
     starts = struct.unpack(f"{cursor.order}{n}i", cursor.take(4 * n))
     codes = struct.unpack(f"{cursor.order}{n}i", cursor.take(4 * n))
     texts = cursor.take(length)
-    return {float(code): _text(texts[start:], encoding) for code, start in zip(codes, starts, strict=True)}
+    return {float(code): text_of(texts[start:], encoding) for code, start in zip(codes, starts, strict=True)}
