@@ -26,8 +26,8 @@ WAY = (
     ("tables", "figures"),
     ("reports",),
     ("simulation",),
+    ("execution", "progress"),
     ("studies",),
-    ("execution",),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -22,7 +22,9 @@ Name = Annotated[str, "identifier"]
 """A plain identifier: letters, digits and underscores, never an expression."""
 
 
-def option(default: Any = dataclasses.MISSING, *, key: str = "", doc: str = "", factory: Any = dataclasses.MISSING) -> Any:
+def option(
+    default: Any = dataclasses.MISSING, *, key: str = "", doc: str = "", factory: Any = dataclasses.MISSING
+) -> Any:
     """A dataclass field with its TOML key and its help text."""
     metadata = {"key": key, "doc": doc}
     if factory is not dataclasses.MISSING:
@@ -102,8 +104,8 @@ def _scalar(hint: Any, raw: object, where: str, faults: list[str]) -> Any:
         if isinstance(raw, str) and IDENTIFIER.fullmatch(raw):
             return raw
         faults.append(
-            f"{where}: must be the plain name of a column or variable (letters, digits, underscores), got {_show(raw)}; "
-            "nothing in a declaration is evaluated, so derive what you need under [variables]."
+            f"{where}: must be the plain name of a column or variable (letters, digits, underscores), "
+            f"got {_show(raw)}; nothing in a declaration is evaluated, so derive what you need under [variables]."
         )
     elif hint is float:
         if isinstance(raw, int | float) and not isinstance(raw, bool):
@@ -155,7 +157,13 @@ def _schema_object(cls: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             required.append(key_of(f))
     summary = (cls.__doc__ or "").strip().splitlines()[0]
-    return {"type": "object", "description": summary, "properties": properties, "required": required, "additionalProperties": False}
+    return {
+        "type": "object",
+        "description": summary,
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
 
 
 def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +177,11 @@ def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": "array", "items": _schema(args[0], definitions)}
     if origin is not None and issubclass(origin, Mapping):
         pattern = r"^-?\d+$" if args[0] is int else f"^{IDENTIFIER.pattern}$" if args[0] == Name else "^.+$"
-        return {"type": "object", "patternProperties": {pattern: _schema(args[1], definitions)}, "additionalProperties": False}
+        return {
+            "type": "object",
+            "patternProperties": {pattern: _schema(args[1], definitions)},
+            "additionalProperties": False,
+        }
     if dataclasses.is_dataclass(hint):
         name = hint.__name__  # type: ignore[union-attr]
         if name not in definitions:
@@ -211,4 +223,23 @@ def _show(raw: object) -> str:
 
 
 def _kind(raw: object) -> str:
-    return {str: "a text", bool: "true/false", int: "a number", float: "a number", list: "a list"}.get(type(raw), type(raw).__name__)
+    return {str: "a text", bool: "true/false", int: "a number", float: "a number", list: "a list"}.get(
+        type(raw), type(raw).__name__
+    )
+
+
+def as_table(declared: Any) -> Any:
+    """A declaration back as the plain tables, lists and values it could be built from (defaults left out)."""
+    if dataclasses.is_dataclass(declared) and not isinstance(declared, type):
+        out = {}
+        for f in dataclasses.fields(declared):
+            value = getattr(declared, f.name)
+            default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+            if value is not None and value != default:
+                out[key_of(f)] = as_table(value)
+        return out
+    if isinstance(declared, Mapping):
+        return {str(k): as_table(v) for k, v in declared.items()}
+    if isinstance(declared, tuple | list):
+        return [as_table(v) for v in declared]
+    return declared

@@ -106,6 +106,24 @@ def test_columns_with_the_same_fault_share_a_sentence_when_they_are_more_than_th
     assert len(check_columns({name: columns[name] for name in ("day1", "day2", "day3")}, contracts[:3])) == 3
 
 
+def test_a_column_with_a_rule_of_its_own_keeps_its_sentence():
+    contracts = [ColumnContract(name=f"day{i}", kind="number", minimum=0) for i in range(1, 8)]
+    contracts.append(ColumnContract(name="hads", kind="integer", minimum=0, maximum=21))
+    faults = check_columns({c.name: np.array([1.0, -5.0, 35.0]) for c in contracts}, contracts)
+    assert [fault.split(" hold")[0] for fault in faults] == [
+        "Column hads",
+        "7 columns (day1, day2, day3, day4, day5 and 2 more)",
+    ]
+
+
+def test_more_than_three_columns_with_rules_of_their_own_share_a_sentence_too():
+    contracts = [ColumnContract(name=f"c{i}", kind="integer", minimum=0, maximum=i) for i in range(1, 6)]
+    assert check_columns({c.name: np.array([0.0, 9.0]) for c in contracts}, contracts) == [
+        "5 columns (c1, c2, c3, c4 and c5) hold 5 values outside their ranges (9), in row 2; "
+        "correct it at the source or declare its code as missing."
+    ]
+
+
 def test_missing_columns_stand_in_one_sentence_with_the_nearest_name():
     sentence = missing_columns_sentence(["Sex", "Bmi_NT4BLM", "Zzz"], ["sex", "Bmi_NT4BML", "age"])
     assert sentence == (

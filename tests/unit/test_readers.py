@@ -42,7 +42,7 @@ def table(n: int = 40, seed: int = 1) -> pd.DataFrame:
         return np.where(rng.random(n) < 0.2, NAN, values)
 
     met = np.datetime64("2017-09-01", "ns") + rng.integers(-900, 900, n) * DAY
-    met[rng.random(n) < 0.2] = np.datetime64("NaT")
+    met[rng.random(n) < 0.2] = np.datetime64("NaT", "ns")
     return pd.DataFrame(
         {
             "pid": rng.permutation(n) + 100_001,

@@ -199,14 +199,21 @@ def _codes_to_name(values: np.ndarray) -> tuple[float, ...]:
 
 
 def finding_sentences(findings: Sequence[Finding]) -> list[str]:
-    """Turn findings into sentences; a kind of fault that more than 3 columns share gets a single sentence."""
+    """Turn findings into sentences; a fault that more than 3 columns share gets a single sentence.
+
+    Columns that break the same rule (the same range, the same codes) are put together first, then what is left
+    of the same kind.
+    """
     sentences = []
     for kind in dict.fromkeys(finding.kind for finding in findings):
         alike = [finding for finding in findings if finding.kind == kind and finding.rows.size]
-        if len(alike) > _TOGETHER_ABOVE:
-            sentences.append(_shared_sentence(kind, alike))
-        else:
-            sentences += [_single_sentence(finding) for finding in alike]
+        by_rule = {finding.wanted: [other for other in alike if other.wanted == finding.wanted] for finding in alike}
+        shared = [group for group in by_rule.values() if len(group) > _TOGETHER_ABOVE]
+        left = [finding for group in by_rule.values() if len(group) <= _TOGETHER_ABOVE for finding in group]
+        if len(left) > _TOGETHER_ABOVE:
+            shared, left = [*shared, left], []
+        sentences += [_single_sentence(finding) for finding in left]
+        sentences += [_shared_sentence(kind, group) for group in shared]
     return sentences
 
 
@@ -278,6 +285,8 @@ def check_daily_seconds(
     90,000 s. Durations that look like minutes (largest total at most 1,440, median positive total at least 200)
     are a fault. `column_names` gives the D columns of each activity. A total leaves missing activities out.
     """
+    if not seconds:
+        return [], []
     negative = {stem: values < 0 for stem, values in seconds.items()}
     over = {stem: values > DAY_S for stem, values in seconds.items()}
     total = np.zeros_like(next(iter(seconds.values())), dtype=np.float64)

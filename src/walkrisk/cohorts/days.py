@@ -29,7 +29,9 @@ class DayCount:
     """How many days have a known value of any of these activities."""
 
     any_of: tuple[Name, ...]
-    days: Literal["recorded", "valid"] = option("recorded", doc="All recorded days, or those passing the valid-day rule.")
+    days: Literal["recorded", "valid"] = option(
+        "recorded", doc="All recorded days, or those passing the valid-day rule."
+    )
     label: str = ""
 
 
@@ -50,7 +52,9 @@ class Days:
 
     number: int = option(doc="Days a person can have.")
     columns: Mapping[Name, str] = option(doc="Activity -> column name with {day} for the day's number.")
-    day_total: tuple[Name, ...] = option((), doc="Activities that make up a whole day (their sum is checked against 24 h).")
+    day_total: tuple[Name, ...] = option(
+        (), doc="Activities that make up a whole day (their sum is checked against 24 h)."
+    )
     valid: ValidDay = option(factory=ValidDay)
     counts: Mapping[Name, DayCount] = option(factory=dict)
     means: Mapping[Name, DayMean] = option(factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from walkrisk.errors import DataFault
 from walkrisk.schema import ColumnContract
 
 _VARIABLE, _LABELS, _LABELLED, _DOCUMENTS, _EXTENSION, _END = 2, 3, 4, 6, 7, 999
+_ENCODING = 20  # subtype of an extension record
 _HEADER_BYTES = 176
 _DATES = re.compile(r"[AEJS]?DATE|YMDHMS|MOYR|QYR|WKYR")
 _DAYS_1582_TO_1970 = 141_428
@@ -35,7 +37,9 @@ def read_spss(path: Path, contracts: Sequence[ColumnContract]) -> RawTable:
             raise Damaged
         wanted = [contract for contract in contracts if contract.name in names]
         usecols = [contract.name for contract in wanted] or list(names[:1])
-        frame, meta = pyreadstat.read_sav(path, usecols=usecols, disable_datetime_conversion=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*is duplicated")
+            frame, meta = pyreadstat.read_sav(path, usecols=usecols, disable_datetime_conversion=True)
         if announced not in (-1, len(frame)):
             raise Damaged
         columns = {contract.name: _column(frame[contract.name], meta, contract) for contract in wanted}
@@ -47,56 +51,74 @@ def read_spss(path: Path, contracts: Sequence[ColumnContract]) -> RawTable:
 
 def _rows_of_sound_dictionary(path: Path) -> int:
     """Walk through the dictionary; the number of rows its header announces, -1 if it does not."""
-    buffer = mapped(path)
-    cursor = Cursor(buffer, position=64)
+    cursor = Cursor(mapped(path), position=64)
     cursor.order = "<" if struct.unpack("<i", cursor.take(4))[0] in (2, 3) else ">"
     cursor.position = 80
     announced = cursor.number("i")
     cursor.position = 0
     cursor.skip(_HEADER_BYTES)
-    segments = pending = 0
+    widths: list[int] = []
+    labelled_texts: list[bytes] = []
+    encoding = "cp1252"
     while (record := cursor.number("i")) != _END:
         if record == _VARIABLE:
-            segments += 1
-            pending = _skip_variable(cursor, pending)
+            widths.append(_skip_variable(cursor))
         elif record == _LABELS:
-            _skip_labels(cursor, segments)
+            labelled_texts += _skip_labels(cursor, widths)
         elif record == _DOCUMENTS:
             cursor.skip(80 * cursor.number("i"))
         elif record == _EXTENSION:
-            cursor.skip(4)
-            cursor.skip(cursor.number("i") * cursor.number("i"))
+            subtype, size, count = cursor.number("i"), cursor.number("i"), cursor.number("i")
+            content = cursor.take(size * count)
+            encoding = content.decode("ascii") if subtype == _ENCODING else encoding
         else:
             raise Damaged
-    if pending:
-        raise Damaged
+    _check_widths(widths)
+    for text in labelled_texts:
+        text.decode(encoding)  # the library does not survive a labelled text that is not in the file's encoding
     return announced
 
 
-def _skip_variable(cursor: Cursor, pending: int) -> int:
-    """Skip a variable record; how many continuation records of 8 bytes a text variable still needs."""
+def _skip_variable(cursor: Cursor) -> int:
+    """Skip a variable record; its width: 0 for numbers, bytes of a text, -1 for more room of the text before."""
     width, has_label, n_missing = cursor.number("i"), cursor.number("i"), cursor.number("i")
     cursor.skip(4 + 4 + 8)
-    if not -1 <= width <= 255 or (width == -1) != (pending > 0) or has_label not in (0, 1) or abs(n_missing) > 3:
+    if not -1 <= width <= 255 or has_label not in (0, 1) or abs(n_missing) > 3:
         raise Damaged
     if has_label:
         length = cursor.number("i")
         cursor.skip(length + -length % 4)
     cursor.skip(8 * abs(n_missing))
-    return pending - 1 if width == -1 else max(0, (width + 7) // 8 - 1)
+    return width
 
 
-def _skip_labels(cursor: Cursor, segments: int) -> None:
-    """Skip a record of value labels and the record that says which variables they are for."""
+def _check_widths(widths: Sequence[int]) -> None:
+    """A text takes one record for each 8 bytes, all but the first of width -1."""
+    room = 0
+    for width in widths:
+        if (width == -1) != (room > 0):
+            raise Damaged
+        room = room - 1 if width == -1 else max(0, (width + 7) // 8 - 1)
+    if room:
+        raise Damaged
+
+
+def _skip_labels(cursor: Cursor, widths: Sequence[int]) -> list[bytes]:
+    """Skip value labels and the record of the variables they are for; the texts labelled, if those are texts."""
+    values = []
     for _ in range(cursor.number("i")):
-        cursor.skip(8)
+        values.append(cursor.take(8))
         length = cursor.number("B")
         cursor.skip(length + -(length + 1) % 8)
     if cursor.number("i") != _LABELLED:
         raise Damaged
-    for _ in range(cursor.number("i")):
-        if not 1 <= cursor.number("i") <= segments:
-            raise Damaged
+    places = [cursor.number("i") for _ in range(cursor.number("i"))]
+    if any(not 1 <= place <= len(widths) or not 0 <= widths[place - 1] <= 8 for place in places):
+        raise Damaged
+    are_texts = {widths[place - 1] > 0 for place in places}
+    if len(are_texts) > 1:
+        raise Damaged
+    return values if True in are_texts else []
 
 
 def _column(column: pd.Series, meta: Any, contract: ColumnContract) -> RawColumn:

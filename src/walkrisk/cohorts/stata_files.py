@@ -44,15 +44,12 @@ class _Layout:
     types: tuple[str, ...]
     formats: tuple[str, ...]
     label_names: tuple[str, ...]
+    offsets: tuple[int, ...]
     data_start: int
     tagged: bool
 
-    def offsets(self) -> list[int]:
-        widths = [8 if kind == "strL" else np.dtype(kind).itemsize for kind in self.types]
-        return [0, *np.cumsum(widths, dtype=np.int64).tolist()]
-
     def data_end(self) -> int:
-        return self.data_start + self.n_rows * self.offsets()[-1]
+        return self.data_start + self.n_rows * self.offsets[-1]
 
 
 def read_stata(path: Path, contracts: Sequence[ColumnContract]) -> RawTable:
@@ -92,7 +89,7 @@ def _tagged_layout(buffer: mmap.mmap) -> _Layout:
     layout = _tagged_columns(cursor, n_columns, n_rows, wide, 4 if release == 119 else 2)
     cursor.skip(layout.data_end() - layout.data_start)
     cursor.expect(b"</data><strls>")
-    if n_columns == 0 or buffer[-len(_LAST_TAGS) :] != _LAST_TAGS:
+    if n_columns == 0 or not buffer[-64:].rstrip().endswith(_LAST_TAGS):
         raise Damaged
     return layout
 
@@ -120,7 +117,17 @@ def _tagged_columns(cursor: Cursor, n_columns: int, n_rows: int, wide: bool, sor
     cursor.expect(b"</characteristics><data>")
     types = tuple(_type(code, _NEW_TYPES, 2_045) for code in codes)
     return _Layout(
-        cursor.order, encoding, name_width, n_rows, names, types, formats, label_names, cursor.position, tagged=True
+        order=cursor.order,
+        encoding=encoding,
+        name_width=name_width,
+        n_rows=n_rows,
+        names=names,
+        types=types,
+        formats=formats,
+        label_names=label_names,
+        offsets=_offsets(types),
+        data_start=cursor.position,
+        tagged=True,
     )
 
 
@@ -146,10 +153,20 @@ def _old_layout(buffer: mmap.mmap) -> _Layout:
             raise Damaged
         cursor.skip(length)
     layout = _Layout(
-        cursor.order, "cp1252", 33, n_rows, names, types, formats, label_names, cursor.position, tagged=False
+        order=cursor.order,
+        encoding="cp1252",
+        name_width=33,
+        n_rows=n_rows,
+        names=names,
+        types=types,
+        formats=formats,
+        label_names=label_names,
+        offsets=_offsets(types),
+        data_start=cursor.position,
+        tagged=False,
     )
     cursor.skip(layout.data_end() - layout.data_start)
-    while cursor.position < len(buffer):
+    while cursor.position + 4 <= len(buffer):
         cursor.skip(cursor.number("i") + 36)
     return layout
 
@@ -160,17 +177,23 @@ def _type(code: int, numeric: Mapping[int, str], longest: int) -> str:
     return numeric.get(code, f"S{code}")
 
 
+def _offsets(types: Sequence[str]) -> tuple[int, ...]:
+    """Where each column starts in a row, and the length of a row."""
+    widths = [8 if kind == "strL" else np.dtype(kind).itemsize for kind in types]
+    return (0, *np.cumsum(widths, dtype=np.int64).tolist())
+
+
 def _column(buffer: mmap.mmap, layout: _Layout, path: Path, contract: ColumnContract) -> RawColumn:
     place = layout.names.index(contract.name)
-    kind, offsets = layout.types[place], layout.offsets()
+    kind = layout.types[place]
     if kind == "strL":
         return _long_texts(path, contract.name)
     stored = np.ndarray(
         (layout.n_rows,),
         dtype=np.dtype(kind).newbyteorder(layout.order),  # type: ignore[arg-type]
         buffer=buffer,
-        offset=layout.data_start + offsets[place],
-        strides=(offsets[-1],),
+        offset=layout.data_start + layout.offsets[place],
+        strides=(layout.offsets[-1],),
     )
     if kind.startswith("S"):
         return RawColumn(

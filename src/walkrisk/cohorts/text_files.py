@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,9 @@ from walkrisk.errors import DataFault
 from walkrisk.schema import ColumnContract
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+# From pandas 3.1 on the default parser is exact and the argument is deprecated.
+_PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
+_EXACT_FLOATS: dict[str, Any] = {} if _PANDAS >= (3, 1) else {"float_precision": "round_trip"}
 _NUMBER_KINDS = ("code", "boolean", "integer", "number")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+(?:[eE][+-]?\d+)?\s*", re.ASCII)
 
@@ -123,10 +127,10 @@ def _parse(
             dtype={label: str for label in usecols if label not in numeric},
             keep_default_na=False,
             na_values={label: sorted(MISSING_TEXTS) for label in numeric},
-            float_precision="round_trip",
             low_memory=False,
+            **_EXACT_FLOATS,
         )
-    except Exception:  # whatever the parser raises may quote the data
+    except (ValueError, OverflowError):  # parser errors are ValueErrors; their texts may quote the data
         raise DataFault(f"{name} cannot be read as {_DELIMITERS[delimiter]}-separated text; export it again.") from None
     return frame
 

@@ -134,7 +134,7 @@ class Fill(Described):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventBy(Described):
-    """1 if the event happened at or before `horizon`; 0 if followed beyond it or up to it; missing if censored earlier."""
+    """1 if the event happened at or before `horizon`, 0 if followed up to it, missing if censored earlier."""
 
     op: Literal["event_by"]
     event: Name
@@ -142,9 +142,7 @@ class EventBy(Described):
     horizon: float
 
 
-Derivation = (
-    Copy | Recode | AtLeast | Gated | Coalesce | AnyOf | AllOf | Sum | Difference | Ratio | Fill | EventBy
-)  # fmt: skip
+Derivation = Copy | Recode | AtLeast | Gated | Coalesce | AnyOf | AllOf | Sum | Difference | Ratio | Fill | EventBy
 
 
 def sources_of(derivation: Derivation) -> tuple[str, ...]:

@@ -26,7 +26,9 @@ def describe(
     """
     for group, mask in groups.items():
         size = int(mask.sum())
-        yield Characteristic(table=table, variable="", level="", group=group, statistic="n", value=float(size), known=size)
+        yield Characteristic(
+            table=table, variable="", level="", group=group, statistic="n", value=float(size), known=size
+        )
         for variable in rows:
             values = columns[variable.name][mask]
             values = values[~np.isnan(values)]
@@ -52,9 +54,14 @@ def _shares(table: str, variable: Variable, group: str, values: FloatArray) -> I
         percent = 100 * count / values.size if values.size else None
         for statistic, value in (("count", float(count)), ("percent", percent)):
             yield Characteristic(
-                table=table, variable=variable.name, level=str(code), group=group, statistic=statistic, value=value,
+                table=table,
+                variable=variable.name,
+                level=str(code),
+                group=group,
+                statistic=statistic,
+                value=value,
                 known=values.size,
-            )  # fmt: skip
+            )
 
 
 def histogram(exposure: str, values: FloatArray, *, bins: int = 50) -> list[HistogramBin]:

@@ -24,7 +24,7 @@ def grid(values: FloatArray, step: float) -> FloatArray:
 def curve(
     fit: Fit, spline: Spline, covariance: FloatArray, x: FloatArray, *, reference: float, row: CurvePoint, z: float
 ) -> list[CurvePoint]:
-    """The ratio at each x against `reference`: log RR(x) = b'(s(x) - s(reference)), with its pointwise Wald interval."""
+    """The ratio at each x against `reference`: log RR(x) = b'(s(x) - s(reference)), with its Wald interval."""
     columns = fit.design.columns_of[spline]
     at = fit.position(columns)
     if not fit.converged or len(at) < len(columns):

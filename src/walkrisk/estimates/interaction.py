@@ -26,7 +26,9 @@ def likelihood_ratio(without: Fit, with_product: Fit, *, row: Estimate) -> Estim
     return replace(base, estimate=chi2, p_value=chi_square_p(chi2, df))
 
 
-def wald(with_product: Fit, product: Product, covariances: Mapping[str, FloatArray], *, row: Estimate) -> list[Estimate]:
+def wald(
+    with_product: Fit, product: Product, covariances: Mapping[str, FloatArray], *, row: Estimate
+) -> list[Estimate]:
     """A row a variance: the Wald chi-square that all product coefficients are 0."""
     columns = [c for c in with_product.design.columns_of[product] if with_product.estimated[c]]
     at = with_product.position(tuple(columns))

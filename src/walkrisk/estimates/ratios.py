@@ -51,7 +51,9 @@ def level_ratios(
     rows = []
     for variance, v in covariances.items():
         for count in counts:
-            base = replace(row, level=count.label, reference=reference, n=count.n, events=count.events, variance=variance)
+            base = replace(
+                row, level=count.label, reference=reference, n=count.n, events=count.events, variance=variance
+            )
             if count.code == exposure.levels[0]:
                 rows.append(replace(base, estimate=1.0))
                 continue
@@ -64,7 +66,9 @@ def level_ratios(
     return rows
 
 
-def per_unit(fit: Fit, term: Linear, covariances: Covariances, *, row: Estimate, z: float, log_scale: bool) -> list[Estimate]:
+def per_unit(
+    fit: Fit, term: Linear, covariances: Covariances, *, row: Estimate, z: float, log_scale: bool
+) -> list[Estimate]:
     """A row a variance for a linear term: the ratio per unit, or with `log_scale` its log (as P for trend has it)."""
     column = fit.design.columns_of[term][0]
     rows = []
@@ -79,7 +83,7 @@ def per_unit(fit: Fit, term: Linear, covariances: Covariances, *, row: Estimate,
 
 
 def median_scores(values: FloatArray, categories: FloatArray) -> FloatArray:
-    """Each person's (n,) category median of `values`, the score of a test for trend; NaN where the category is unknown."""
+    """Each person's (n,) category median of `values`, the score of a test for trend; NaN where unknown."""
     out = np.full(values.shape, np.nan)
     for category in np.unique(categories[~np.isnan(categories)]):
         members = categories == category

@@ -88,7 +88,7 @@ def covariance(
 
 
 def survey_meat(scores: FloatArray, design: SurveyDesign, rows: npt.NDArray[np.bool_]) -> FloatArray:
-    """Taylor-linearised covariance (q, q) of the total of scores (m, q), for the rows of the design that `rows` marks."""
+    """Taylor-linearised covariance (q, q) of the total of scores (m, q), for the rows that `rows` marks."""
     by_psu = totals(scores, design.psu[rows], len(design.stratum_of_psu))
     n_h = np.bincount(design.stratum_of_psu)
     mean = totals(by_psu, design.stratum_of_psu, len(n_h)) / n_h[:, None]

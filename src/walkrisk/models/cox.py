@@ -31,16 +31,22 @@ def fit_cox(design: Design, time: FloatArray, event: FloatArray, *, weights: Flo
     sentences = [f"{', '.join(gone)}: a combination of earlier columns, so left out."] if gone else []
     spread = centred[:, kept].std(axis=0)
     x = centred[:, kept] / spread
-    frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(len(kept))]).assign(_time=time, _event=event, _weight=w / w.mean())
+    frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(len(kept))]).assign(
+        _time=time, _event=event, _weight=w / w.mean()
+    )
     fitter = CoxPHFitter()
     converged = True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             fitter.fit(
-                frame, "_time", "_event", weights_col="_weight", robust=True,
+                frame,
+                "_time",
+                "_event",
+                weights_col="_weight",
+                robust=True,
                 fit_options={"precision": 1e-12, "r_precision": 1e-14, "max_steps": 100},
-            )  # fmt: skip
+            )
     except (ConvergenceError, np.linalg.LinAlgError, ValueError):
         converged = False
         sentences.append("The Cox fit did not converge; no estimate is given.")
@@ -49,18 +55,33 @@ def fit_cox(design: Design, time: FloatArray, event: FloatArray, *, weights: Flo
     total = np.abs(scores.sum(axis=0)) / np.maximum(np.abs(scores).sum(axis=0), 1e-300)
     if converged and total.max() > 1e-6:
         converged = False
-        sentences.append(f"The Cox fit stopped short of the maximum (relative score {total.max():.1e}); no estimate is given.")
+        sentences.append(
+            f"The Cox fit stopped short of the maximum (relative score {total.max():.1e}); no estimate is given."
+        )
     estimated = np.zeros(x_all.shape[1], dtype=bool)
     estimated[kept] = True
     coefficients = np.full(x_all.shape[1], np.nan)
     coefficients[kept] = beta / spread
     return Fit(
-        method="cox", names=design.names, design=design, coefficients=coefficients, estimated=estimated,
-        scores=scores * spread, leverage_x=None, bread=np.linalg.inv(information) / np.outer(spread, spread),
-        rows=np.ones(len(time), dtype=bool), n=len(time), events=int(event.sum()),
-        log_likelihood=float(fitter.log_likelihood_) if converged else float("nan"), converged=converged, iterations=0,
-        max_fitted_risk=float("nan"), no_reference=frozenset(), boundary=False, warnings=tuple(sentences),
-    )  # fmt: skip
+        method="cox",
+        names=design.names,
+        design=design,
+        coefficients=coefficients,
+        estimated=estimated,
+        scores=scores * spread,
+        leverage_x=None,
+        bread=np.linalg.inv(information) / np.outer(spread, spread),
+        rows=np.ones(len(time), dtype=bool),
+        n=len(time),
+        events=int(event.sum()),
+        log_likelihood=float(fitter.log_likelihood_) if converged else float("nan"),
+        converged=converged,
+        iterations=0,
+        max_fitted_risk=float("nan"),
+        no_reference=frozenset(),
+        boundary=False,
+        warnings=tuple(sentences),
+    )
 
 
 def efron_scores(

@@ -104,7 +104,7 @@ class _PatsyFactor:
 
 
 def factor(name: str, values: FloatArray, labels: Mapping[int, str] | None = None) -> Factor:
-    """The factor of a coded variable: its levels are the codes that occur, in ascending order, the lowest the reference."""
+    """The factor of a coded variable: its levels are the codes that occur, the lowest the reference."""
     levels = tuple(float(v) for v in np.unique(values[~np.isnan(values)]))
     return Factor(name, levels, tuple((labels or {}).get(int(v), f"{v:g}") for v in levels))
 
@@ -121,7 +121,9 @@ def build_design(columns: Columns, terms: Sequence[Term], n: int) -> Design:
 
     info = patsy.build.design_matrix_builders([patsy_terms], chunks, eval_env=0)[0]
     rows = pd.RangeIndex(n)
-    made = patsy.build.build_design_matrices([info], columns, NA_action=patsy.NAAction(NA_types=[]), return_type="matrix")[0]
+    made = patsy.build.build_design_matrices(
+        [info], columns, NA_action=patsy.NAAction(NA_types=[]), return_type="matrix"
+    )[0]
     matrix = np.broadcast_to(np.asarray(made), (len(rows), made.shape[1]))  # an intercept alone has one row
     order: list[int] = []
     columns_of: dict[Term, tuple[int, ...]] = {}

@@ -1,20 +1,30 @@
-"""Fitting one generalised linear model honestly: cells without events, collinear columns, convergence, risks above 1."""
+"""Fitting one model honestly: cells without events, collinear columns, convergence, fitted risks above 1."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from walkrisk.models.design import Design, Factor, Product, Term
-from walkrisk.models.solver import LOG_BINOMIAL, LOGISTIC, POISSON, Family, inverse_information, maximise
+from walkrisk.models.solver import (
+    LOG_BINOMIAL,
+    LOGISTIC,
+    POISSON,
+    Family,
+    Solution,
+    inverse_information,
+    maximise,
+    maximise_with_statsmodels,
+)
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 FAMILIES: Mapping[str, Family] = {"modified_poisson": POISSON, "log_binomial": LOG_BINOMIAL, "logistic": LOGISTIC}
+ENGINES: Mapping[str, Callable[..., Solution]] = {"newton": maximise, "statsmodels": maximise_with_statsmodels}
 COLLINEAR_TOLERANCE = 1e-9
 
 
@@ -60,14 +70,15 @@ class Fit:
 
 
 def fit_model(
-    method: str, design: Design, y: FloatArray, *, weights: FloatArray | None = None, start: FloatArray | None = None
+    method: str, design: Design, y: FloatArray, *, weights: FloatArray | None = None, engine: str = "newton"
 ) -> Fit:
     """Fit `method` (modified_poisson, log_binomial, logistic) of a 0/1 outcome (n,) on a design.
 
     A cell of a factor (or of a product of factors) with people but without events has its maximum at a risk of 0: the
     limit is exact, so its rows are set aside, the coefficients that run to minus infinity are left out, and the others
     are those of the fit without these rows. A column that is a combination of earlier ones is left out (the later one
-    goes). Both are said in `warnings`, as are a fit that did not converge and fitted risks above 1.
+    goes). Both are said in `warnings`, as are a fit that did not converge and fitted risks above 1. `engine` finds the
+    maximum: `newton` (ours) or `statsmodels`, under the same certificate of convergence.
     """
     family = FAMILIES[method]
     n, w = len(y), np.ones(len(y)) if weights is None else weights
@@ -81,9 +92,8 @@ def fit_model(
     x, yy, ww = np.ascontiguousarray(x_all[:, kept]), y[rows], w[rows]
     if not len(yy) or yy.sum() == 0:
         return _empty_fit(method, design, y, sentences)
-    if family is LOG_BINOMIAL and start is None:
-        start = _feasible_start(x, yy, ww)
-    solution = maximise(family, x, yy, weights=ww, start=start)
+    start = _feasible_start(x, yy, ww) if family is LOG_BINOMIAL else None
+    solution = ENGINES[engine](family, x, yy, weights=ww, start=start)
     mean = family.mean(solution.eta)
     top = float(mean.max())
     boundary = family is LOG_BINOMIAL and top > 1 - 1e-6
@@ -91,17 +101,32 @@ def fit_model(
     if not converged:
         sentences.append(_not_converged(method, solution.iterations, solution.relative_score, top))
     if family is POISSON and top > 1:
-        sentences.append(f"{int((mean > 1).sum())} fitted risks exceed 1 (largest {top:.3f}); risk ratios stay consistent, predicted risks do not.")
+        sentences.append(
+            f"{int((mean > 1).sum())} fitted risks exceed 1 (largest {top:.3f}); "
+            "risk ratios stay consistent, predicted risks do not."
+        )
     coefficients = np.full(x_all.shape[1], np.nan)
     coefficients[kept] = solution.coefficients
     return Fit(
-        method=method, names=design.names, design=design, coefficients=coefficients, estimated=estimated,
+        method=method,
+        names=design.names,
+        design=design,
+        coefficients=coefficients,
+        estimated=estimated,
         scores=x * (ww * family.score(solution.eta, yy))[:, None],
         leverage_x=x * np.sqrt(ww * family.information(solution.eta, yy))[:, None],
-        bread=inverse_information(family, x, yy, solution.eta, ww), rows=rows, n=n, events=int(y.sum()),
-        log_likelihood=solution.log_likelihood, converged=converged, iterations=solution.iterations, max_fitted_risk=top,
-        no_reference=no_reference, boundary=boundary, warnings=tuple(sentences),
-    )  # fmt: skip
+        bread=inverse_information(family, x, yy, solution.eta, ww),
+        rows=rows,
+        n=n,
+        events=int(y.sum()),
+        log_likelihood=solution.log_likelihood,
+        converged=converged,
+        iterations=solution.iterations,
+        max_fitted_risk=top,
+        no_reference=no_reference,
+        boundary=boundary,
+        warnings=tuple(sentences),
+    )
 
 
 def independent_columns(x: FloatArray) -> npt.NDArray[np.intp]:
@@ -111,7 +136,9 @@ def independent_columns(x: FloatArray) -> npt.NDArray[np.intp]:
     scaled = x[:, kept] / scale[kept]
     while kept.size:
         if scaled.shape[0] < scaled.shape[1]:
-            triangle = np.linalg.qr(np.vstack([scaled, np.zeros((scaled.shape[1] - scaled.shape[0], scaled.shape[1]))]), mode="r")
+            triangle = np.linalg.qr(
+                np.vstack([scaled, np.zeros((scaled.shape[1] - scaled.shape[0], scaled.shape[1]))]), mode="r"
+            )
         else:
             triangle = np.linalg.qr(scaled, mode="r")
         small = np.flatnonzero(np.abs(np.diag(triangle)) < COLLINEAR_TOLERANCE)
@@ -133,7 +160,10 @@ def _cells_without_events(design: Design, y: FloatArray, w: FloatArray) -> tuple
             rows &= cell != empty
             if isinstance(term, Factor) and empty == 0:
                 no_reference.add(term)
-            sentences.append(f"{_cell_name(term, int(empty))} has no cases ({int(people[empty])} people): its fitted risk is 0 and it has no risk ratio.")
+            sentences.append(
+                f"{_cell_name(term, int(empty))} has no cases ({int(people[empty])} people): "
+                "its fitted risk is 0 and it has no risk ratio."
+            )
     return rows, frozenset(no_reference), sentences
 
 
@@ -152,8 +182,14 @@ def _cell_name(term: Term, cell: int) -> str:
     return f"{term.first.name} {term.first.labels[first]} with {term.second.name} {term.second.labels[second]}"
 
 
-def _collinear_sentence(design: Design, x: FloatArray, gone: npt.NDArray[np.intp], no_reference: frozenset[Term]) -> list[str]:
-    explained = {max(c for c in design.columns_of[t] if x[:, c].any()) for t in no_reference if any(x[:, c].any() for c in design.columns_of[t])}
+def _collinear_sentence(
+    design: Design, x: FloatArray, gone: npt.NDArray[np.intp], no_reference: frozenset[Term]
+) -> list[str]:
+    explained = {
+        max(c for c in design.columns_of[t] if x[:, c].any())
+        for t in no_reference
+        if any(x[:, c].any() for c in design.columns_of[t])
+    }
     names = [design.names[c] for c in gone if x[:, c].any() and c not in explained]
     if not names:
         return []
@@ -163,7 +199,8 @@ def _collinear_sentence(design: Design, x: FloatArray, gone: npt.NDArray[np.intp
 def _not_converged(method: str, iterations: int, score: float, top: float) -> str:
     where = f", largest fitted risk {top:.4f}" if method == "log_binomial" else ""
     return (
-        f"The {method.replace('_', '-')} fit did not converge ({iterations} iterations, relative score {score:.1e}{where}); "
+        f"The {method.replace('_', '-')} fit did not converge ({iterations} iterations, "
+        f"relative score {score:.1e}{where}); "
         "no estimate is given. Modified Poisson of the same model needs no such maximum."
     )
 
@@ -181,9 +218,22 @@ def _empty_fit(method: str, design: Design, y: FloatArray, sentences: list[str])
     p = design.matrix.shape[1]
     nothing = np.zeros((0, 0))
     return Fit(
-        method=method, names=design.names, design=design, coefficients=np.full(p, np.nan), estimated=np.zeros(p, dtype=bool),
-        scores=nothing, leverage_x=None, bread=nothing,
-        rows=np.zeros(len(y), dtype=bool), n=len(y), events=int(y.sum()), log_likelihood=float("nan"), converged=False,
-        iterations=0, max_fitted_risk=float("nan"), no_reference=frozenset(), boundary=False,
+        method=method,
+        names=design.names,
+        design=design,
+        coefficients=np.full(p, np.nan),
+        estimated=np.zeros(p, dtype=bool),
+        scores=nothing,
+        leverage_x=None,
+        bread=nothing,
+        rows=np.zeros(len(y), dtype=bool),
+        n=len(y),
+        events=int(y.sum()),
+        log_likelihood=float("nan"),
+        converged=False,
+        iterations=0,
+        max_fitted_risk=float("nan"),
+        no_reference=frozenset(),
+        boundary=False,
         warnings=(*sentences, "Nobody in this sample has the outcome, so no risk ratio can be estimated."),
-    )  # fmt: skip
+    )

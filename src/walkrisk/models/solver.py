@@ -2,12 +2,13 @@
 
 Poisson (log link), binomial (log link) and logistic log-likelihoods are concave, so Newton's method with step halving
 finds the maximum where there is one, and the size of the score tells whether it did. `converged` is never taken on
-trust from an iteration count. statsmodels solves the same equations by iteratively reweighted least squares at ten
-times the cost; the tests hold the two against each other.
+trust from an iteration count. `maximise_with_statsmodels` solves the same equations by iteratively reweighted least
+squares, at about ten times the cost, under the same certificate.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -110,6 +111,34 @@ def maximise(
         moved = size * float(np.max(np.abs(x @ step)))
         relative = float(np.max(np.abs(x.T @ (w * family.score(eta, y))) / scale))
     return Solution(beta, eta, value, moved < 1e-8 and relative < 1e-9, iteration, relative)
+
+
+def maximise_with_statsmodels(
+    family: Family, x: FloatArray, y: FloatArray, *, weights: FloatArray | None = None, start: FloatArray | None = None
+) -> Solution:
+    """What `maximise` does, with the coefficients from statsmodels' GLM, judged by the same certificate."""
+    import statsmodels.api as sm
+    from statsmodels.tools.sm_exceptions import PerfectSeparationError
+
+    links = {"poisson": sm.families.Poisson, "logistic": sm.families.Binomial}
+    log_binomial = family.name == "log_binomial"
+    glm_family = sm.families.Binomial(sm.families.links.Log()) if log_binomial else links[family.name]()
+    w = np.ones(len(y)) if weights is None else weights
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit = sm.GLM(y, x, family=glm_family, freq_weights=w).fit(
+                start_params=start, tol=1e-12, tol_criterion="params", maxiter=200
+            )
+        beta, iterations = np.asarray(fit.params, dtype=np.float64), int(fit.fit_history["iteration"])
+    except (ValueError, np.linalg.LinAlgError, PerfectSeparationError):
+        beta, iterations = np.full(x.shape[1], np.nan), 0
+    eta = x @ beta
+    with np.errstate(all="ignore"):
+        value = float(w @ family.log_likelihood(eta, y))
+        scale = np.abs(x).T @ (w * np.maximum(y, y.mean())) + 1e-300
+        relative = float(np.max(np.abs(x.T @ (w * family.score(eta, y))) / scale))
+    return Solution(beta, eta, value, bool(np.isfinite(value)) and relative < 1e-9, iterations, relative)
 
 
 def _line_search(

@@ -40,7 +40,9 @@ def evalue_rows(estimates: list[Estimate], *, analysis: str, z: float, n: int, e
             continue
         b = math.log(e.estimate)
         values = evalue(e.estimate, math.exp(b - z * e.std_error), math.exp(b + z * e.std_error))
-        base = replace(e, analysis=analysis, n=n, events=events, std_error=None, conf_low=None, conf_high=None, p_value=None)
+        base = replace(
+            e, analysis=analysis, n=n, events=events, std_error=None, conf_low=None, conf_high=None, p_value=None
+        )
         rows.append(replace(base, estimand="e_value", estimate=values.point))
         rows.append(replace(base, estimand="e_value_ci", estimate=values.limit))
     return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +13,14 @@ from walkrisk.cohorts.categories import percentiles, winsorise_upper
 from walkrisk.cohorts.cohort import Cohort
 from walkrisk.cohorts.eligibility import holds
 from walkrisk.cohorts.samples import CategoryRule, Sample, categorise, cut_names
-from walkrisk.errors import ModelFault
 from walkrisk.estimates.dose_response import curve, grid, nonlinearity
 from walkrisk.estimates.interaction import likelihood_ratio, wald
 from walkrisk.estimates.ratios import count_levels, level_ratios, median_scores, per_unit
+from walkrisk.estimates.results import CutPoint, Diagnostic
 from walkrisk.estimates.rows import CurvePoint, Estimate, critical_value
 from walkrisk.models.design import Factor, Linear, Product, Spline, Term
 from walkrisk.sensitivity.evalue import evalue_rows
-from walkrisk.studies.fitting import Fitted, Request, fit_terms, terms_of, with_warning
-from walkrisk.estimates.results import CutPoint, Diagnostic
+from walkrisk.studies.fitting import Fitted, NobodyLeft, Request, fit_terms, terms_of, with_warning
 from walkrisk.studies.study import Curve, Interaction, RatioAnalysis, Study, Trend
 
 FloatArray = npt.NDArray[np.float64]
@@ -69,11 +69,22 @@ def tasks(study: Study) -> Iterator[tuple[str, Callable[[Bench], Rows]]]:
             yield f"{analysis.title} ({exposure})", lambda b, a=analysis, e=exposure: ratio_rows(b, a, e)
     for spline in study.curves:
         for exposure in spline.exposures:
-            yield f"Spline, {spline.analysis} ({exposure})", lambda b, c=spline, e=exposure: curve_rows(b, c, e)
+            yield (
+                f"Spline, {spline.analysis} ({exposure})",
+                lambda b, c=spline, e=exposure: _or_nobody(curve_rows, b, c, e),
+            )
     for trend in study.trends:
-        yield "P for trend", lambda b, t=trend: trend_rows(b, t)
+        for exposure in trend.exposures:
+            yield f"P for trend ({exposure})", lambda b, t=trend, e=exposure: _or_nobody(trend_rows, b, t, e)
     for interaction in study.interactions:
-        yield f"Interaction with {interaction.modifier}", lambda b, i=interaction: interaction_rows(b, i)
+        yield f"Interaction with {interaction.modifier}", lambda b, i=interaction: _or_nobody(interaction_rows, b, i)
+
+
+def _or_nobody(analyse: Callable[..., Rows], *arguments: Any) -> Rows:
+    try:
+        return analyse(*arguments)
+    except NobodyLeft as nobody:
+        return Rows(diagnostics=(nobody.diagnostic,))
 
 
 def evalues(study: Study, estimates: Sequence[Estimate]) -> tuple[Estimate, ...]:
@@ -81,7 +92,11 @@ def evalues(study: Study, estimates: Sequence[Estimate]) -> tuple[Estimate, ...]
     rows: list[Estimate] = []
     for declared in study.evalues:
         for source in declared.of:
-            mine = [e for e in estimates if e.analysis == source and e.model == declared.model and e.estimand == "risk_ratio"]
+            mine = [
+                e
+                for e in estimates
+                if e.analysis == source and e.model == declared.model and e.estimand == "risk_ratio"
+            ]
             for exposure in dict.fromkeys(e.exposure for e in mine):
                 group = [e for e in mine if e.exposure == exposure]
                 first = [e for e in group if e.variance == group[0].variance]
@@ -102,33 +117,50 @@ def ratio_rows(bench: Bench, analysis: RatioAnalysis, exposure: str) -> Rows:
     for stratum, people in _strata(bench, analysis, sample):
         for model in analysis.models:
             request = _request(bench.study, analysis, exposure, stratum, model)
-            if people.n == 0:
-                diagnostics.append(_nobody(request))
-                continue
-            made, more = _fit_ratio(bench, analysis, exposure, people, request, rules, sample)
+            try:
+                made, diagnostic = _fit_ratio(bench, analysis, exposure, people, request, rules)
+            except NobodyLeft as nobody:
+                made, diagnostic = [], nobody.diagnostic
             estimates += made
-            diagnostics.append(more)
+            diagnostics.append(diagnostic)
     return Rows(tuple(estimates), (), cutpoints, tuple(diagnostics))
 
 
 def _fit_ratio(
-    bench: Bench, analysis: RatioAnalysis, exposure: str, people: Sample, request: Request,
-    rules: Mapping[str, CategoryRule], whole: Sample,
-) -> tuple[list[Estimate], Diagnostic]:  # fmt: skip
+    bench: Bench,
+    analysis: RatioAnalysis,
+    exposure: str,
+    people: Sample,
+    request: Request,
+    rules: Mapping[str, CategoryRule],
+) -> tuple[list[Estimate], Diagnostic]:
     study = bench.study
     labels = {name: rule.labels(rules) for name, rule in rules.items()}
     declared = study.exposures[exposure]
-    linear = Linear(declared.variable, declared.per or 1.0) if declared.variable and analysis.form == "per_unit" else None
+    linear = (
+        Linear(declared.variable, declared.per or 1.0) if declared.variable and analysis.form == "per_unit" else None
+    )
     covariates = _covariates(study, analysis, exposure, request.model)
     terms: list[Term | str] = [linear or exposure, *terms_of(covariates, bench.cohort.variables)]
-    fitted, made = fit_terms(request, people, terms, bench.cohort.variables, labels=labels, design_sample=_everyone(bench, request))
-    estimand = "hazard_ratio" if request.method == "cox" else "odds_ratio" if request.method == "logistic" else "risk_ratio"
+    fitted, made = fit_terms(
+        request, people, terms, bench.cohort.variables, labels=labels, design_sample=_everyone(bench, request)
+    )
+    estimand = (
+        "hazard_ratio" if request.method == "cox" else "odds_ratio" if request.method == "logistic" else "risk_ratio"
+    )
     row = Estimate(
-        analysis=analysis.id, exposure=exposure, stratum=request.stratum, model=request.model, estimand=estimand, method=request.method
-    )  # fmt: skip
+        analysis=analysis.id,
+        exposure=exposure,
+        stratum=request.stratum,
+        model=request.model,
+        estimand=estimand,
+        method=request.method,
+    )
     if linear:
         unit = f"per {declared.per:g} {declared.unit}".strip()
-        rows = per_unit(fitted.fit, linear, fitted.covariances, row=replace(row, level=unit), z=bench.z, log_scale=False)
+        rows = per_unit(
+            fitted.fit, linear, fitted.covariances, row=replace(row, level=unit), z=bench.z, log_scale=False
+        )
         return rows, fitted.diagnostic
     assert isinstance(made[0], Factor)
     counts = count_levels(people.categories[exposure], people.columns[request.outcome], labels[exposure])
@@ -139,7 +171,9 @@ def _fit_ratio(
 def _explain_reference(fitted: Fitted, factor: Factor, labels: Sequence[str]) -> Diagnostic:
     diagnostic = fitted.diagnostic
     if factor in fitted.fit.no_reference:
-        diagnostic = with_warning(diagnostic, f"The reference {factor.labels[0]} has no cases, so no ratio against it is estimable.")
+        diagnostic = with_warning(
+            diagnostic, f"The reference {factor.labels[0]} has no cases, so no ratio against it is estimable."
+        )
     if factor.labels[0] != labels[0]:
         diagnostic = with_warning(diagnostic, f"Nobody is in {labels[0]} here, so the reference is {factor.labels[0]}.")
     return diagnostic
@@ -154,13 +188,13 @@ def _analysis_sample(bench: Bench, analysis: RatioAnalysis, exposure: str) -> tu
     """The restricted sample of an analysis, its exposures cut again or by other limits where declared."""
     sample, rules = bench.sample, dict(bench.rules)
     if analysis.restrict:
-        mask = np.logical_and.reduce([holds(c, sample.columns) for c in analysis.restrict])
-        if not mask.any():
-            conditions = ", ".join(c.variable for c in analysis.restrict)
-            raise ModelFault(f"{analysis.id}: nobody is left after the restriction on {conditions}; change or remove it.")
-        sample = sample.where(mask)
+        sample = sample.where(np.logical_and.reduce([holds(c, sample.columns) for c in analysis.restrict]))
     for name, cuts in analysis.fixed_cuts.items():
-        rules[name] = replace(rules[name], quantiles=None, cuts=cuts) if name in rules else replace(_rule(bench.study, name), cuts=cuts)
+        rules[name] = (
+            replace(rules[name], quantiles=None, cuts=cuts)
+            if name in rules
+            else replace(_rule(bench.study, name), cuts=cuts)
+        )
     if analysis.recut or analysis.fixed_cuts:
         sample = categorise(sample.columns, rules, sample.n)
     return sample, rules
@@ -191,15 +225,27 @@ def _request(study: Study, analysis: RatioAnalysis, exposure: str, stratum: str,
     cox = method == "cox"
     assert outcome.event or not cox
     return Request(
-        analysis=analysis.id, exposure=exposure, stratum=stratum, model=model, method=method,
-        outcome=outcome.event if cox and outcome.event else outcome.variable, time=outcome.time if cox else None,
-        variances=tuple(analysis.variances or study.settings.variances), **_design(study, weighted=analysis.weighted),
-    )  # fmt: skip
+        analysis=analysis.id,
+        exposure=exposure,
+        stratum=stratum,
+        model=model,
+        method=method,
+        outcome=outcome.event if cox and outcome.event else outcome.variable,
+        time=outcome.time if cox else None,
+        variances=tuple(analysis.variances or study.settings.variances),
+        **_common(study, weighted=analysis.weighted),
+    )
 
 
-def _design(study: Study, *, weighted: bool) -> dict[str, str | None]:
+def _common(study: Study, *, weighted: bool) -> dict[str, Any]:
     d = study.design
-    return {"weights": d.weights if weighted else None, "strata": d.strata, "psu": d.psu, "cluster": d.cluster}
+    return {
+        "weights": d.weights if weighted else None,
+        "strata": d.strata,
+        "psu": d.psu,
+        "cluster": d.cluster,
+        "engine": study.settings.engine,
+    }
 
 
 def _everyone(bench: Bench, request: Request) -> Sample | None:
@@ -208,14 +254,6 @@ def _everyone(bench: Bench, request: Request) -> Sample | None:
         return None
     columns = {n: bench.cohort.everyone[n] for n in (request.strata, request.psu) if n}
     return Sample(columns, {}, {}, bench.cohort.n_all)
-
-
-def _nobody(request: Request) -> Diagnostic:
-    return Diagnostic(
-        analysis=request.analysis, exposure=request.exposure, stratum=request.stratum, model=request.model, method=request.method,
-        n=0, events=0, parameters=0, converged=False, iterations=0, boundary=False, max_fitted_risk=None, log_likelihood=None,
-        warnings="Nobody is in this stratum, so nothing is estimated.",
-    )  # fmt: skip
 
 
 def _cutpoints(analysis: str, exposure: str, sample: Sample, rules: Mapping[str, CategoryRule]) -> tuple[CutPoint, ...]:
@@ -236,9 +274,14 @@ def curve_rows(bench: Bench, declared: Curve, exposure: str) -> Rows:
     study, sample = bench.study, bench.sample
     variances = tuple(dict.fromkeys([declared.variance or study.settings.variances[0], *study.settings.variances]))
     request = Request(
-        analysis=declared.analysis, exposure=exposure, model=declared.model, method=study.settings.method,
-        outcome=study.outcomes[study.settings.outcome].variable, variances=variances, **_design(study, weighted=declared.weighted),
-    )  # fmt: skip
+        analysis=declared.analysis,
+        exposure=exposure,
+        model=declared.model,
+        method=study.settings.method,
+        outcome=study.outcomes[study.settings.outcome].variable,
+        variances=variances,
+        **_common(study, weighted=declared.weighted),
+    )
     names = [exposure, *(e for e in declared.exposures if e != exposure)] if declared.mutual else [exposure]
     splines = [_spline(study, sample, declared, e) for e in names]
     cutpoints = tuple(
@@ -246,22 +289,41 @@ def curve_rows(bench: Bench, declared: Curve, exposure: str) -> Rows:
         for p, k in zip(declared.knot_percentiles, splines[0].knots, strict=True)
     )
     if any(b <= a for s in splines for a, b in zip(s.knots, s.knots[1:], strict=False)):
-        sentence = "The knots of the spline are not distinct in this sample, so no curve is fitted; too many people share a value."
-        return Rows((), (), cutpoints, (replace(_nobody(request), n=sample.n, warnings=sentence),))
+        sentence = "The knots of the spline are not distinct, as too many people share a value, so no curve is fitted."
+        return Rows((), (), cutpoints, (NobodyLeft(request, sentence).diagnostic,))
     covariates = terms_of(study.models[declared.model].covariates, bench.cohort.variables)
     fitted, _ = fit_terms(
-        request, sample, [*covariates, *splines], bench.cohort.variables, labels={}, design_sample=_everyone(bench, request)
-    )  # fmt: skip
+        request,
+        sample,
+        [*covariates, *splines],
+        bench.cohort.variables,
+        labels={},
+        design_sample=_everyone(bench, request),
+    )
     values = sample.columns[splines[0].name]
     reference = float(percentiles(values, [declared.reference_percentile])[0])
     point = CurvePoint(
-        analysis=declared.analysis, exposure=exposure, stratum="", model=declared.model, x=0.0, estimate=1.0, conf_low=1.0,
-        conf_high=1.0, reference=reference,
-    )  # fmt: skip
+        analysis=declared.analysis,
+        exposure=exposure,
+        stratum="",
+        model=declared.model,
+        x=0.0,
+        estimate=1.0,
+        conf_low=1.0,
+        conf_high=1.0,
+        reference=reference,
+    )
     x = grid(values, declared.step[exposure])
-    points = curve(fitted.fit, splines[0], fitted.covariances[variances[0]], x, reference=reference, row=point, z=bench.z)
+    points = curve(
+        fitted.fit, splines[0], fitted.covariances[variances[0]], x, reference=reference, row=point, z=bench.z
+    )
     row = Estimate(analysis=declared.analysis, exposure=exposure, model=declared.model, estimand="p_nonlinearity")
-    return Rows(tuple(nonlinearity(fitted.fit, splines[0], fitted.covariances, row=row)), tuple(points), cutpoints, (fitted.diagnostic,))
+    return Rows(
+        tuple(nonlinearity(fitted.fit, splines[0], fitted.covariances, row=row)),
+        tuple(points),
+        cutpoints,
+        (fitted.diagnostic,),
+    )
 
 
 def _spline(study: Study, sample: Sample, declared: Curve, exposure: str) -> Spline:
@@ -273,26 +335,32 @@ def _spline(study: Study, sample: Sample, declared: Curve, exposure: str) -> Spl
 # ---------------------------------------------------------------- trend and interaction
 
 
-def trend_rows(bench: Bench, trend: Trend) -> Rows:
-    """The log ratio per unit of each score, with its P value, for each exposure and model."""
-    study, estimates, diagnostics = bench.study, [], []
-    for exposure in trend.exposures:
-        variable = study.exposures[exposure].variable
-        assert variable
-        values, categories = bench.sample.columns[variable], bench.sample.categories[exposure]
-        scores = {"quartile_median": median_scores(values, categories), "quartile_score": categories, "continuous": values}
-        for score in trend.scores:
-            sample = replace(bench.sample, columns={**bench.sample.columns, "_score": scores[score]})
-            for model in trend.models:
-                request = _test_request(study, trend.analysis, exposure, model)
-                term = Linear("_score")
-                terms = [term, *terms_of(study.models[model].covariates, bench.cohort.variables)]
-                fitted, _ = fit_terms(request, sample, terms, bench.cohort.variables, labels={}, design_sample=_everyone(bench, request))
-                row = Estimate(
-                    analysis=trend.analysis, exposure=exposure, level=score, model=model, estimand="p_trend", method=request.method
-                )  # fmt: skip
-                estimates += per_unit(fitted.fit, term, fitted.covariances, row=row, z=bench.z, log_scale=True)
-                diagnostics.append(fitted.diagnostic)
+def trend_rows(bench: Bench, trend: Trend, exposure: str) -> Rows:
+    """The log ratio per unit of each score of one exposure, with its P value, for each model."""
+    study, variables = bench.study, bench.cohort.variables
+    variable = study.exposures[exposure].variable
+    assert variable
+    values, categories = bench.sample.columns[variable], bench.sample.categories[exposure]
+    scores = {"quartile_median": median_scores(values, categories), "quartile_score": categories, "continuous": values}
+    term = Linear("_score")
+    estimates: list[Estimate] = []
+    diagnostics: list[Diagnostic] = []
+    for score in trend.scores:
+        sample = replace(bench.sample, columns={**bench.sample.columns, term.name: scores[score]})
+        for model in trend.models:
+            request = _test_request(study, trend.analysis, exposure, model)
+            terms = [term, *terms_of(study.models[model].covariates, variables)]
+            fitted, _ = fit_terms(request, sample, terms, variables, labels={}, design_sample=_everyone(bench, request))
+            row = Estimate(
+                analysis=trend.analysis,
+                exposure=exposure,
+                level=score,
+                model=model,
+                estimand="p_trend",
+                method=request.method,
+            )
+            estimates += per_unit(fitted.fit, term, fitted.covariances, row=row, z=bench.z, log_scale=True)
+            diagnostics.append(fitted.diagnostic)
     return Rows(tuple(estimates), (), (), tuple(diagnostics))
 
 
@@ -300,7 +368,9 @@ def interaction_rows(bench: Bench, declared: Interaction) -> Rows:
     """Likelihood-ratio and robust Wald tests of the product of an exposure's categories with a modifier."""
     study, variables, labels = bench.study, bench.cohort.variables, bench.labels()
     request = _test_request(study, declared.analysis, declared.exposure, declared.model, stratum=declared.modifier)
-    covariates = [c for c in study.models[declared.model].covariates if c not in declared.drop and c != declared.modifier]
+    covariates = [
+        c for c in study.models[declared.model].covariates if c not in declared.drop and c != declared.modifier
+    ]
     main: list[Term | str] = [declared.exposure, declared.modifier, *terms_of(covariates, variables)]
     empty = Factor("", (), ())
     product = Product(replace(empty, name=declared.exposure), replace(empty, name=declared.modifier))
@@ -308,8 +378,12 @@ def interaction_rows(bench: Bench, declared: Interaction) -> Rows:
     without, _ = fit_terms(request, bench.sample, main, variables, labels=labels, design_sample=whole)
     added, made = fit_terms(request, bench.sample, [*main, product], variables, labels=labels, design_sample=whole)
     row = Estimate(
-        analysis=declared.analysis, exposure=declared.exposure, stratum=declared.modifier, model=declared.model, estimand="p_interaction"
-    )  # fmt: skip
+        analysis=declared.analysis,
+        exposure=declared.exposure,
+        stratum=declared.modifier,
+        model=declared.model,
+        estimand="p_interaction",
+    )
     assert isinstance(made[-1], Product)
     rows = [likelihood_ratio(without.fit, added.fit, row=row), *wald(added.fit, made[-1], added.covariances, row=row)]
     return Rows(tuple(rows), (), (), (without.diagnostic, added.diagnostic))
@@ -317,7 +391,12 @@ def interaction_rows(bench: Bench, declared: Interaction) -> Rows:
 
 def _test_request(study: Study, analysis: str, exposure: str, model: str, stratum: str = "") -> Request:
     return Request(
-        analysis=analysis, exposure=exposure, stratum=stratum, model=model, method=study.settings.method,
-        outcome=study.outcomes[study.settings.outcome].variable, variances=study.settings.variances,
-        **_design(study, weighted=False),
-    )  # fmt: skip
+        analysis=analysis,
+        exposure=exposure,
+        stratum=stratum,
+        model=model,
+        method=study.settings.method,
+        outcome=study.outcomes[study.settings.outcome].variable,
+        variances=study.settings.variances,
+        **_common(study, weighted=False),
+    )

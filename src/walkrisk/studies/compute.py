@@ -13,7 +13,7 @@ from walkrisk.cohorts.cohort import Cohort, Variable
 from walkrisk.cohorts.days import daily_seconds
 from walkrisk.cohorts.prepare import prepare_cohort
 from walkrisk.cohorts.readers import Extract
-from walkrisk.errors import DataFault
+from walkrisk.errors import DataFault, ModelFault
 from walkrisk.estimates.characteristics import TOTAL, describe, histogram
 from walkrisk.estimates.results import Characteristic, HistogramBin, Results
 from walkrisk.execution import in_order
@@ -49,17 +49,29 @@ def make_cohort(study: Study, extract: Extract) -> tuple[Cohort, tuple[str, ...]
     if faults:
         raise DataFault(faults)
     cohort = prepare_cohort(
-        columns, days=study.days, derivations=study.variables, exclusions=study.exclusions,
+        columns,
+        days=study.days,
+        derivations=study.variables,
+        exclusions=study.exclusions,
         source_variables=source_variables(study),
-    )  # fmt: skip
+    )
     if cohort.n == 0:
         steps = "; ".join(f"{s.step} {s.n_after}" for s in cohort.flow)
-        raise DataFault(f"Nobody is left after the exclusions (people left after each step: {steps or 'none'}); "
-                        "check the codes of the columns behind the step that empties the sample.")  # fmt: skip
+        raise DataFault(
+            f"Nobody is left after the exclusions (people left after each step: {steps or 'none'}); "
+            "check the codes of the columns behind the step that empties the sample."
+        )
     outcome = study.outcomes[study.settings.outcome]
     values = cohort.analytic(outcome.variable)
     if not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
-        raise DataFault(f"The outcome {outcome.variable} takes other values than 0 and 1 in the analytic sample; recode it.")
+        raise DataFault(
+            f"The outcome {outcome.variable} takes other values than 0 and 1 in the analytic sample; recode it."
+        )
+    if not (values == 1).any():
+        raise ModelFault(
+            f"Nobody in the analytic sample ({cohort.n} people) has the outcome {outcome.variable}, so no ratio "
+            "can be estimated; check the codes behind it."
+        )
     return cohort, (*extract.warnings, *warnings)
 
 
@@ -87,7 +99,7 @@ def source_variables(study: Study) -> dict[str, Variable]:
     """Source columns as variables."""
     out = {}
     for name, c in study.columns.items():
-        levels = dict(c.labels) or ({i: t for i, t in enumerate(c.categories, start=1)} if c.kind == "category" else None)
+        levels = dict(c.labels) or (dict(enumerate(c.categories, start=1)) if c.kind == "category" else None)
         out[name] = Variable(name, c.meaning or name, c.unit, levels)
     return out
 
@@ -135,6 +147,4 @@ def _category_groups(bench: Bench, exposure: str) -> dict[str, BoolArray]:
 
 def _histograms(bench: Bench) -> tuple[HistogramBin, ...]:
     shown = dict.fromkeys(e for c in bench.study.curves for e in c.exposures)
-    return tuple(
-        b for e in shown for b in histogram(e, bench.sample.columns[bench.study.exposures[e].variable or ""])
-    )  # fmt: skip
+    return tuple(b for e in shown for b in histogram(e, bench.sample.columns[bench.study.exposures[e].variable or ""]))

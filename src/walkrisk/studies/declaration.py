@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ def load_study(path: str | Path) -> Study:
     except FileNotFoundError:
         raise UsageFault(f"There is no study declaration {path}; give the path of a study.toml.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise StudyFault(f"{path.name}: cannot be read as UTF-8 text ({type(error).__name__}); save it as UTF-8.") from None
+        raise StudyFault(
+            f"{path.name}: cannot be read as UTF-8 text ({type(error).__name__}); save it as UTF-8."
+        ) from None
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -52,11 +55,20 @@ def contracts(study: Study) -> tuple[ColumnContract, ...]:
     """Column contracts of everything the study reads, daily columns included."""
     out = [
         ColumnContract(
-            name=name, kind=c.kind, codes=c.codes, categories=c.categories, minimum=c.minimum, maximum=c.maximum,
-            missing_codes=c.missing_codes, unit=c.unit, meaning=c.meaning, labels=c.labels, required=c.required,
+            name=name,
+            kind=c.kind,
+            codes=c.codes,
+            categories=c.categories,
+            minimum=c.minimum,
+            maximum=c.maximum,
+            missing_codes=c.missing_codes,
+            unit=c.unit,
+            meaning=c.meaning,
+            labels=c.labels,
+            required=c.required,
         )
         for name, c in study.columns.items()
-    ]  # fmt: skip
+    ]
     if study.days:
         out += [
             ColumnContract(name=c, kind="number", unit="s", meaning=f"{activity} on day {d}")
@@ -154,7 +166,7 @@ def _check_settings(study: Study, known: list[str], faults: _Faults) -> None:
     if s.min_cell < 0:
         faults.add("settings.min_cell", f"must be 0 or more, got {s.min_cell}.")
     if not s.variances:
-        faults.add("settings.variances", "name at least one variance, for example [\"HC0\"].")
+        faults.add("settings.variances", 'name at least one variance, for example ["HC0"].')
     _check_variance_needs(study, "settings.variances", s.variances, faults)
     for name, outcome in study.outcomes.items():
         used = [v for v in (outcome.variable, outcome.time, outcome.event) if v]
@@ -207,7 +219,7 @@ def _check_exposures(study: Study, known: list[str], faults: _Faults) -> None:
 
 
 def _check_increasing(key: str, values: tuple[float, ...], faults: _Faults) -> None:
-    if any(b <= a for a, b in zip(values, values[1:], strict=False)):
+    if any(b <= a for a, b in pairwise(values)):
         faults.add(key, f"must be increasing, got {list(values)}.")
 
 
@@ -229,7 +241,9 @@ def _check_analyses(study: Study, known: list[str], faults: _Faults) -> None:
             faults.names(f"{key}.add.models", addition.models, a.models, "model of this analysis")
             faults.names(f"{key}.add.exposures", addition.exposures, a.exposures, "exposure of this analysis")
         faults.names(f"{key}.restrict", [c.variable for c in a.restrict], known, "variable")
-        faults.names(f"{key}.replace_covariates", [*a.replace_covariates, *a.replace_covariates.values()], known, "variable")
+        faults.names(
+            f"{key}.replace_covariates", [*a.replace_covariates, *a.replace_covariates.values()], known, "variable"
+        )
         for exposure, cuts in a.fixed_cuts.items():
             faults.name(f"{key}.fixed_cuts", exposure, a.exposures, "exposure of this analysis")
             _check_increasing(f"{key}.fixed_cuts.{exposure}", cuts, faults)
@@ -259,11 +273,19 @@ def _check_form(study: Study, a: RatioAnalysis, key: str, faults: _Faults) -> No
 def _check_tests(study: Study, known: list[str], faults: _Faults) -> None:
     for i, c in enumerate(study.curves):
         key = f"curves[{i}] ({c.analysis})"
-        faults.names(f"{key}.exposures", c.exposures, [n for n, e in study.exposures.items() if e.variable], "exposure with a variable")
+        faults.names(
+            f"{key}.exposures",
+            c.exposures,
+            [n for n, e in study.exposures.items() if e.variable],
+            "exposure with a variable",
+        )
         faults.name(f"{key}.model", c.model, study.models, "model")
         if len(c.knot_percentiles) < 3 or not all(0 < p < 100 for p in c.knot_percentiles):
             got = list(c.knot_percentiles)
-            faults.add(f"{key}.knot_percentiles", f"needs three or more percentages between 0 and 100, got {got}; 10, 50, 90 is usual.")
+            faults.add(
+                f"{key}.knot_percentiles",
+                f"needs three or more percentages between 0 and 100, got {got}; 10, 50, 90 is usual.",
+            )
         _check_increasing(f"{key}.knot_percentiles", c.knot_percentiles, faults)
         if not 0 < c.reference_percentile < 100:
             faults.add(f"{key}.reference_percentile", f"must be between 0 and 100, got {c.reference_percentile}.")
@@ -277,7 +299,12 @@ def _check_tests(study: Study, known: list[str], faults: _Faults) -> None:
     categorical = [n for n, e in study.exposures.items() if e.cross or e.quantiles or e.cuts]
     for i, t in enumerate(study.trends):
         key = f"trends[{i}] ({t.analysis})"
-        faults.names(f"{key}.exposures", t.exposures, [n for n in categorical if study.exposures[n].variable], "exposure with categories")
+        faults.names(
+            f"{key}.exposures",
+            t.exposures,
+            [n for n in categorical if study.exposures[n].variable],
+            "exposure with categories",
+        )
         faults.names(f"{key}.models", t.models, study.models, "model")
     for i, x in enumerate(study.interactions):
         key = f"interactions[{i}] ({x.analysis})"

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from walkrisk.cohorts.cohort import Variable
 from walkrisk.cohorts.samples import Sample
 from walkrisk.errors import ModelFault
+from walkrisk.estimates.results import Diagnostic
 from walkrisk.models.covariance import SurveyDesign, covariance
 from walkrisk.models.cox import fit_cox
 from walkrisk.models.design import Factor, Linear, Product, Term, build_design, factor
 from walkrisk.models.fit import Fit, fit_model
-from walkrisk.estimates.results import Diagnostic
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -37,6 +37,32 @@ class Request:
     strata: str | None = None
     psu: str | None = None
     cluster: str | None = None
+    engine: str = "newton"
+
+
+class NobodyLeft(ModelFault):
+    """Nobody of a sample can enter a model; `diagnostic` says so in the results."""
+
+    def __init__(self, request: Request, sentence: str = "") -> None:
+        sentence = sentence or "Nobody here has all variables of this model known, so nothing is estimated."
+        where = ", ".join(t for t in (request.analysis, request.exposure, request.stratum, request.model) if t)
+        super().__init__(f"{where}: {sentence}")
+        self.diagnostic = Diagnostic(
+            analysis=request.analysis,
+            exposure=request.exposure,
+            stratum=request.stratum,
+            model=request.model,
+            method=request.method,
+            n=0,
+            events=0,
+            parameters=0,
+            converged=False,
+            iterations=0,
+            boundary=False,
+            max_fitted_risk=None,
+            log_likelihood=None,
+            warnings=sentence,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +75,7 @@ class Fitted:
 
 
 def terms_of(names: Sequence[str], variables: Mapping[str, Variable]) -> list[Linear | str]:
-    """Linear terms for plain variables, the name itself where the variable has levels (its factor is made on the rows)."""
+    """Linear terms for plain variables, the name where the variable has levels (its factor is made on the rows)."""
     return [n if n in variables and variables[n].levels else Linear(n) for n in names]
 
 
@@ -80,20 +106,20 @@ def fit_terms(
     needed |= {n for n in (request.time, request.weights, request.strata, request.psu, request.cluster) if n}
     rows = complete_rows(sample, sorted(needed), columns)
     used = {n: columns[n][rows] for n in needed}
-    made = [_factor(t, used, variables, labels) if isinstance(t, str) else _product(t, used, variables, labels) for t in terms]
+    made = [
+        _factor(t, used, variables, labels) if isinstance(t, str) else _product(t, used, variables, labels)
+        for t in terms
+    ]
     n = int(rows.sum())
     if n == 0:
-        raise ModelFault(
-            f"{request.analysis}, {request.exposure}, {request.stratum or 'whole sample'}, {request.model}: nobody has "
-            "all variables of this model known; check the covariates and restrictions of the analysis."
-        )
+        raise NobodyLeft(request)
     design = build_design(used, made, n)
     weights = used[request.weights] if request.weights else None
     if request.method == "cox":
         assert request.time
         fit = fit_cox(design, used[request.time], used[request.outcome], weights=weights)
     else:
-        fit = fit_model(request.method, design, used[request.outcome], weights=weights)
+        fit = fit_model(request.method, design, used[request.outcome], weights=weights, engine=request.engine)
     survey = _survey(request, sample, rows, design_sample) if "survey" in request.variances else None
     cluster = used[request.cluster].astype(np.intp) if request.cluster and "cluster" in request.variances else None
     covariances = {v: covariance(fit, v, cluster=cluster, design=survey) for v in request.variances}
@@ -112,7 +138,7 @@ def _factor(
     name: str, used: Mapping[str, FloatArray], variables: Mapping[str, Variable], labels: Mapping[str, Sequence[str]]
 ) -> Factor:
     if name in labels:
-        return factor(name, used[name], {i: text for i, text in enumerate(labels[name], start=1)})
+        return factor(name, used[name], dict(enumerate(labels[name], start=1)))
     return factor(name, used[name], variables[name].levels)
 
 
@@ -125,7 +151,8 @@ def _product(
 
 
 def _survey(request: Request, sample: Sample, rows: BoolArray, whole: Sample | None) -> SurveyDesign:
-    assert request.strata and request.psu
+    assert request.strata
+    assert request.psu
     whole = whole or sample
     strata, psu = whole.columns[request.strata], whole.columns[request.psu]
     known = ~np.isnan(strata) & ~np.isnan(psu)
@@ -144,11 +171,21 @@ def _survey(request: Request, sample: Sample, rows: BoolArray, whole: Sample | N
 
 def _diagnostic(request: Request, fit: Fit) -> Diagnostic:
     return Diagnostic(
-        analysis=request.analysis, exposure=request.exposure, stratum=request.stratum, model=request.model,
-        method=request.method, n=fit.n, events=fit.events, parameters=fit.parameters, converged=fit.converged,
-        iterations=fit.iterations, boundary=fit.boundary, max_fitted_risk=_known(fit.max_fitted_risk),
-        log_likelihood=_known(fit.log_likelihood), warnings=" ".join(fit.warnings),
-    )  # fmt: skip
+        analysis=request.analysis,
+        exposure=request.exposure,
+        stratum=request.stratum,
+        model=request.model,
+        method=request.method,
+        n=fit.n,
+        events=fit.events,
+        parameters=fit.parameters,
+        converged=fit.converged,
+        iterations=fit.iterations,
+        boundary=fit.boundary,
+        max_fitted_risk=_known(fit.max_fitted_risk),
+        log_likelihood=_known(fit.log_likelihood),
+        warnings=" ".join(fit.warnings),
+    )
 
 
 def _known(value: float) -> float | None:
@@ -158,4 +195,3 @@ def _known(value: float) -> float | None:
 def with_warning(diagnostic: Diagnostic, sentence: str) -> Diagnostic:
     """A diagnostics row with one more sentence."""
     return replace(diagnostic, warnings=f"{diagnostic.warnings} {sentence}".strip())
-

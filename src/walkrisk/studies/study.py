@@ -70,7 +70,9 @@ class Exposure:
     cuts: tuple[float, ...] = option((), doc="Fixed limits instead; a value equal to a limit belongs above it.")
     prefix: str = option("Q", doc="Categories are called prefix1, prefix2, ...")
     per: float | None = option(None, doc="Units of the linear term, for analyses by unit.")
-    winsorise_percentile: float | None = option(None, doc="Values above this percentile of the analytic sample are set to it.")
+    winsorise_percentile: float | None = option(
+        None, doc="Values above this percentile of the analytic sample are set to it."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ class Settings:
     method: Method = "modified_poisson"
     variances: tuple[VarianceName, ...] = option(("HC0",), doc="Variances reported; the first is shown in tables.")
     conf_level: float = 0.95
+    engine: Literal["newton", "statsmodels"] = option("newton", doc="What finds the maximum; the numbers are the same.")
     min_cell: int = option(5, doc="Counts below this are suppressed in tables, figures and report.")
 
 
@@ -138,7 +141,9 @@ class RatioAnalysis:
     restrict: tuple[Condition, ...] = option((), doc="Restrict the analytic sample.")
     recut: bool = option(False, doc="Cut the exposure again in the restricted sample.")
     replace_covariates: Mapping[Name, Name] = option(factory=dict, doc="Covariate -> the variable put in its place.")
-    fixed_cuts: Mapping[Name, tuple[float, ...]] = option(factory=dict, doc="Exposure -> fixed limits instead of quantiles.")
+    fixed_cuts: Mapping[Name, tuple[float, ...]] = option(
+        factory=dict, doc="Exposure -> fixed limits instead of quantiles."
+    )
     stratify: Stratify | None = None
 
 
@@ -165,7 +170,10 @@ class Trend:
     analysis: Name
     exposures: tuple[Name, ...]
     models: tuple[Name, ...]
-    scores: tuple[Literal["quartile_median", "quartile_score", "continuous"], ...] = ("quartile_median", "quartile_score")
+    scores: tuple[Literal["quartile_median", "quartile_score", "continuous"], ...] = (
+        "quartile_median",
+        "quartile_score",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,219 @@
+"""The command line: parse, call, map an error to its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from walkrisk.errors import UsageFault, WalkriskError
+
+REFERENCE = "reference.toml"  # in analyses/: names the study of `walkrisk reproduce`
+MOST_SENTENCES = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code (0 done, 2 usage, 3 study, 4 data, 5 model, 70 a bug)."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")  # small matrices: threads cost more than they give
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.command(arguments))
+    except WalkriskError as error:
+        if arguments.debug:
+            raise
+        _say(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Stopped; nothing was written.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        if arguments.debug:
+            raise
+        trace = error.__traceback__
+        while trace and trace.tb_next:
+            trace = trace.tb_next
+        where = f" at {Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace else ""
+        print(
+            f"walkrisk met a bug of its own ({type(error).__name__}{where}); nothing was written. "
+            "Run the command again with --debug for the full trace (it may show data) and report it.",
+            file=sys.stderr,
+        )
+        return 70
+
+
+def _say(error: WalkriskError) -> None:
+    print(f"{error.heading}:", file=sys.stderr)
+    for sentence in error.faults[:MOST_SENTENCES]:
+        print(f"- {sentence}", file=sys.stderr)
+    if len(error.faults) > MOST_SENTENCES:
+        print(f"- and {len(error.faults) - MOST_SENTENCES} more; mend these first.", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    shared.add_argument("--debug", action="store_true", help="show the full trace of an error")
+    running = argparse.ArgumentParser(add_help=False, parents=[shared])
+    running.add_argument("--data", type=Path, metavar="FILE", help="participants' file: .dta, .sav, .csv or .parquet")
+    running.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: reports/STUDY)")
+    running.add_argument("--jobs", type=_positive, default=1, metavar="N", help="analyses side by side (default 1)")
+    running.add_argument("--seed", type=_natural, default=None, metavar="S", help="seed of everything random")
+    running.add_argument(
+        "--min-cell", type=_natural, default=None, metavar="K", help="suppress counts below K in what is published"
+    )
+    running.add_argument("--simulated", action="store_true", help="the data are simulated: say so in every output")
+    running.add_argument(
+        "--numbers-only", action="store_true", help="write the CSV of numbers and the manifest, no tables or figures"
+    )
+
+    parser = argparse.ArgumentParser(
+        prog="walkrisk", description="Adjusted risk ratios across walking, from data to report."
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    reproduce = commands.add_parser(
+        "reproduce", parents=[running], help="the reference study, on an extract or a simulated one"
+    )
+    reproduce.set_defaults(command=_reproduce)
+    run = commands.add_parser("run", parents=[running], help="any study")
+    run.add_argument("study", type=Path, metavar="STUDY.toml")
+    run.set_defaults(command=_run)
+    check = commands.add_parser("check", parents=[shared], help="every fault of a study and its data, without running")
+    check.add_argument("study", type=Path, metavar="STUDY.toml")
+    check.add_argument("--data", type=Path, metavar="FILE")
+    check.set_defaults(command=_check)
+    report = commands.add_parser(
+        "report", parents=[shared], help="report again from what a run left, without refitting"
+    )
+    report.add_argument("folder", type=Path, metavar="DIR")
+    report.add_argument("--min-cell", type=_natural, default=None, metavar="K")
+    report.set_defaults(command=_report)
+    schema = commands.add_parser("schema", parents=[shared], help="JSON Schema of study.toml, for editors")
+    schema.add_argument("--out", type=Path, metavar="FILE")
+    schema.set_defaults(command=_schema)
+    simulate = commands.add_parser("simulate", help="simulated data with known truth")
+    kinds = simulate.add_subparsers(metavar="KIND", required=True)
+    extract = kinds.add_parser("extract", parents=[shared], help="a participants' extract")
+    extract.add_argument("--n", type=_positive, default=None, metavar="N", help="participants (default: as declared)")
+    extract.add_argument("--seed", type=_natural, default=None, metavar="S")
+    extract.add_argument("--out", type=Path, required=True, metavar="FILE", help=".parquet, .csv, .dta or .sav")
+    extract.add_argument(
+        "--declaration", type=Path, default=None, metavar="SIMULATION.toml", help="default: the reference study's"
+    )
+    extract.set_defaults(command=_simulate_extract)
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"walkrisk {version('walkrisk')}"
+
+
+def reference_study() -> Path:
+    """The folder of the reference study: in analyses/ inside an installed package, or beside src/ in a checkout."""
+    import tomllib
+
+    here = Path(__file__).resolve().parent
+    for folder in (here / "analyses", here.parents[1] / "analyses"):
+        if (folder / REFERENCE).is_file():
+            named = tomllib.loads((folder / REFERENCE).read_text(encoding="utf-8"))
+            return folder / str(named["study"])
+    raise UsageFault(
+        "The declared studies (analyses/) are not beside this installation; give `walkrisk run` a study.toml."
+    )
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    arguments.study = reference_study() / "study.toml"
+    return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from walkrisk.progress import shown
+    from walkrisk.studies.run import run_file
+
+    with shown(quiet=arguments.quiet) as progress:
+        finished = run_file(
+            arguments.study,
+            data=arguments.data,
+            out=arguments.out,
+            jobs=arguments.jobs,
+            seed=arguments.seed,
+            min_cell=arguments.min_cell,
+            simulated=arguments.simulated,
+            numbers_only=arguments.numbers_only,
+            progress=progress,
+        )
+    if not arguments.quiet:
+        for warning in finished.warnings:
+            print(f"Note: {warning}", file=sys.stderr)
+        print(finished.summary)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from walkrisk.studies.run import check_files
+
+    sentences = check_files(arguments.study, arguments.data)
+    if not arguments.quiet:
+        print("\n".join(sentences))
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from walkrisk.studies.run import report_again
+
+    finished = report_again(arguments.folder, min_cell=arguments.min_cell)
+    if not arguments.quiet:
+        print(finished.summary)
+    return 0
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    import json
+
+    from walkrisk.studies.declaration import study_schema
+
+    text = json.dumps(study_schema(), indent=2, ensure_ascii=False) + "\n"
+    if arguments.out:
+        arguments.out.write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def _simulate_extract(arguments: argparse.Namespace) -> int:
+    from walkrisk.simulation import load_simulation, simulate, write_extract
+
+    simulation = load_simulation(arguments.declaration or reference_study() / "simulation.toml")
+    n = arguments.n if arguments.n is not None else simulation.defaults.n
+    seed = arguments.seed if arguments.seed is not None else simulation.defaults.seed
+    extract = simulate(simulation, n=n, seed=seed)
+    write_extract(extract, arguments.out)
+    if not arguments.quiet:
+        print(
+            f"{arguments.out}: {n} simulated participants, seed {seed}; "
+            f"the truth is in {arguments.out.with_suffix('.truth.json').name}"
+        )
+    return 0

@@ -1,0 +1,310 @@
+"""Dose-response curves: the ratio along an exposure, and how many people stand where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from walkrisk.estimates.results import HistogramBin
+from walkrisk.estimates.rows import CurvePoint
+from walkrisk.figures import render as r
+from walkrisk.figures.scales import (
+    FloatArray,
+    count_text,
+    nice_step,
+    on_log_axis,
+    ratio_limits,
+    ratio_ticks,
+    spaced_ticks,
+    tick_texts,
+)
+
+CENTRAL_PERCENT = (1.0, 99.0)  # of people: outside them a curve is drawn pale
+_PLOT_HEIGHT_IN = 2.35
+_LEFT_IN, _RIGHT_IN = 0.5, 0.58  # for the two scales; a second line of a label comes on top
+_ONE_PANEL_IN = 120 / 25.4
+_BARS_SHARE = 0.42  # of the height of a panel, for the tallest bar
+_LABEL_IN = 0.2  # for the letter of a panel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePanel:
+    """One curve and its histogram.
+
+    `label` is the letter of the panel. The axis runs over points and bins, and ends at `x_min` and `x_max` where they
+    are given. `note` stands below the exposure, for example the P value of a test.
+    """
+
+    exposure: str
+    unit: str = ""
+    label: str = ""
+    points: Sequence[CurvePoint] = ()
+    bins: Sequence[HistogramBin] = ()
+    reference: float | None = None
+    knots: Sequence[float] = ()
+    x_tick: float | None = None
+    x_min: float | None = None
+    x_max: float | None = None
+    note: str = ""
+
+
+def dose_response_figure(
+    panels: Sequence[CurvePanel],
+    *,
+    title: str = "",
+    simulated: bool = False,
+    min_cell: int = 5,
+    y_label: str = "Risk ratio",
+    conf_level: float = 0.95,
+    histogram_label: str = "Participants",
+    no_curve: str = "No curve could be fitted",
+) -> Figure:
+    """Curves with their confidence bands on one log scale for all panels, two panels a row, bars of people behind.
+
+    Bars of fewer than `min_cell` people are not drawn. The scale holds every ratio between the 1st and the 99th
+    percentile of people; beyond them curve and band are pale, and a wide band leaves the panel.
+    """
+    with r.styled():
+        columns = min(2, len(panels)) or 1
+        width = r.WIDTH_IN if columns == 2 else _ONE_PANEL_IN
+        handles = _legend(panels, conf_level=conf_level, histogram_label=histogram_label, y_label=y_label)
+        key_columns = _key_columns(handles, width)
+        key_in = math.ceil(len(handles) / key_columns) * r.line_in(r.SMALL_PT) + 2 * r.MARGIN_IN
+        y_lines = r.wrap(f"{y_label} ({100 * conf_level:g}% CI)", _PLOT_HEIGHT_IN)
+        left = _LEFT_IN + len(y_lines) * r.line_in(r.TEXT_PT)
+        cell = width / columns
+        plot = cell - left - _RIGHT_IN
+        heads = [_head(p, cell - 2 * r.MARGIN_IN) for p in panels]
+        feet = [r.wrap(f"{p.exposure}, {p.unit}" if p.unit else p.exposure, plot + 0.6) for p in panels]
+        head_in = max((_head_in(*h) for h in heads), default=0.0)
+        foot_in = 0.3 + max((len(f) for f in feet), default=0) * r.line_in(r.TEXT_PT)
+        row_in = head_in + _PLOT_HEIGHT_IN + foot_in
+        rows = math.ceil(len(panels) / columns)
+        figure = r.page(key_in + rows * row_in, title=title, simulated=simulated, width_in=width)
+        limits = _y_limits(panels)
+        for i, panel in enumerate(panels):
+            x, top = (i % columns) * cell, key_in + (rows - i // columns) * row_in
+            _put_head(figure, panel, heads[i], x=x + r.MARGIN_IN, top=top)
+            place = (x + left, top - head_in - _PLOT_HEIGHT_IN, plot, _PLOT_HEIGHT_IN)
+            bars, axes = r.axes_at(figure, *place), r.axes_at(figure, *place)
+            x_limits = _x_limits(panel)
+            _draw_bars(bars, panel, x_limits, min_cell=min_cell, label=histogram_label)
+            _draw_curve(axes, panel, x_limits, limits, no_curve=no_curve)
+            _x_axis(axes, panel, x_limits, plot)
+            axes.set_ylabel("\n".join(y_lines))
+            foot_y = place[1] - 0.23 - len(feet[i]) * r.line_in(r.TEXT_PT) / 2
+            r.put(figure, place[0] + plot / 2, foot_y, feet[i], align="center")
+        if handles:
+            figure.legend(handles=handles, loc="lower center", ncols=key_columns, borderaxespad=0.4, **_KEY)
+    return figure
+
+
+# ---------------------------------------------------------------- limits
+def _x_limits(panel: CurvePanel) -> tuple[float, float]:
+    ends = [p.x for p in panel.points if math.isfinite(p.x)]
+    ends += [end for b in panel.bins for end in (b.low, b.high)]
+    low = panel.x_min if panel.x_min is not None else min(ends, default=0.0)
+    high = panel.x_max if panel.x_max is not None else max(ends, default=1.0)
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _central(panel: CurvePanel) -> tuple[float, float]:
+    """Where the people between the two percentiles stand, by linear interpolation within bins; all, without bins."""
+    bins = sorted(panel.bins, key=lambda b: b.low)
+    people = np.cumsum([0, *(b.n for b in bins)], dtype=float)
+    if people[-1] <= 0:
+        return -math.inf, math.inf
+    edges = np.asarray([bins[0].low, *(b.high for b in bins)])
+    low, high = np.interp(np.asarray(CENTRAL_PERCENT) / 100 * people[-1], people, edges)
+    return float(low), float(high)
+
+
+def _curve(panel: CurvePanel) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """x, ratio and limits of what is drawn, in the order of x."""
+    low, high = _x_limits(panel)
+    points = sorted(
+        (p for p in panel.points if math.isfinite(p.estimate) and p.estimate > 0 and low <= p.x <= high),
+        key=lambda p: p.x,
+    )
+    return (
+        np.asarray([p.x for p in points], dtype=float),
+        on_log_axis(p.estimate for p in points),
+        on_log_axis(p.conf_low for p in points),
+        on_log_axis(p.conf_high for p in points),
+    )
+
+
+def _y_limits(panels: Sequence[CurvePanel]) -> tuple[float, float]:
+    parts = []
+    for panel in panels:
+        x, *ratios = _curve(panel)
+        low, high = _central(panel)
+        inside = (x >= low) & (x <= high)
+        parts.append([v[inside] if inside.any() else v for v in ratios])
+    if not parts:
+        return ratio_limits(np.empty(0), np.empty(0), np.empty(0))
+    estimate, conf_low, conf_high = (np.concatenate(v) for v in zip(*parts, strict=True))
+    return ratio_limits(estimate, conf_low, conf_high)
+
+
+# ---------------------------------------------------------------- drawing
+def _draw_bars(
+    axes: Axes, panel: CurvePanel, x_limits: tuple[float, float], *, min_cell: int, label: str
+) -> None:
+    axes.set_xlim(x_limits)
+    axes.set_xticks([])
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.yaxis.tick_right()
+    shown = [b for b in panel.bins if b.n >= max(min_cell, 1) and b.high > x_limits[0] and b.low < x_limits[1]]
+    tallest = max((b.n for b in shown), default=0)
+    axes.set_ylim(0, tallest / _BARS_SHARE or 1)
+    if not shown:
+        axes.set_yticks([])
+        return
+    axes.bar(
+        [b.low for b in shown],
+        [b.n for b in shown],
+        [b.high - b.low for b in shown],
+        align="edge",
+        color=r.BAR,
+        edgecolor="white",
+        linewidth=0.3,
+    )
+    step = max(nice_step((0, tallest), at_most=5), 1.0)
+    ticks = spaced_ticks((0, tallest), step)
+    axes.set_yticks(ticks, [count_text(int(t)) for t in ticks])
+    axes.tick_params(axis="y", labelcolor=r.QUIET)
+    axes.yaxis.set_label_position("right")
+    middle = max(_BARS_SHARE / 2, r.text_width(label, r.SMALL_PT) / _PLOT_HEIGHT_IN / 2)
+    axes.set_ylabel(label, color=r.QUIET, size=r.SMALL_PT, y=middle)
+
+
+def _draw_curve(
+    axes: Axes, panel: CurvePanel, x_limits: tuple[float, float], limits: tuple[float, float], *, no_curve: str
+) -> None:
+    axes.patch.set_visible(False)
+    axes.set_yscale("log")
+    axes.set_ylim(limits)
+    axes.set_xlim(x_limits)
+    ticks = ratio_ticks(limits, length_in=_PLOT_HEIGHT_IN, apart_in=0.16)
+    axes.set_yticks(ticks, tick_texts(ticks))
+    axes.set_yticks([], minor=True)
+    axes.axhline(1, color=r.QUIET, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    x, estimate, conf_low, conf_high = _curve(panel)
+    if not x.size:
+        axes.text(0.5, 0.75, no_curve, transform=axes.transAxes, ha="center", color=r.QUIET)
+        return
+    for part, central in _parts(x, _central(panel)):
+        axes.fill_between(
+            x[part], conf_low[part], conf_high[part], color=r.BLUE, alpha=0.22 if central else 0.09, linewidth=0, zorder=2
+        )
+        line = {"linewidth": 1.6} if central else {"linewidth": 1.1, "alpha": 0.6, "linestyle": (0, (3, 2))}
+        axes.plot(x[part], estimate[part], color=r.BLUE, zorder=3, **line)  # type: ignore[arg-type]
+    if panel.reference is not None and x_limits[0] <= panel.reference <= x_limits[1]:
+        axes.plot([panel.reference], [1], **_REFERENCE, zorder=5)  # type: ignore[arg-type]
+    knots = [k for k in panel.knots if x_limits[0] <= k <= x_limits[1]]
+    axes.plot(knots, [0.012] * len(knots), **_KNOT, transform=axes.get_xaxis_transform(), zorder=4)  # type: ignore[arg-type]
+
+
+def _parts(x: FloatArray, central: tuple[float, float]) -> list[tuple[slice, bool]]:
+    """The central part of a curve and its tails, which share a point with it."""
+    first = int(np.searchsorted(x, central[0], side="left"))
+    last = int(np.searchsorted(x, central[1], side="right")) - 1
+    if first >= last:
+        return [(slice(0, x.size), True)]
+    tails = [(slice(0, first + 1), False), (slice(last, x.size), False)]
+    return [(slice(first, last + 1), True), *(t for t in tails if t[0].stop - t[0].start > 1)]
+
+
+def _x_axis(axes: Axes, panel: CurvePanel, limits: tuple[float, float], width: float) -> None:
+    """Ticks at multiples of the step, numbers at every second (third, ...) where they would touch."""
+    step = panel.x_tick or nice_step(limits, at_most=6)
+    while len(spaced_ticks(limits, step)) > 200:
+        step *= 10
+    for every in range(1, 201):
+        ticks = spaced_ticks(limits, step * every)
+        texts = tick_texts(ticks)
+        widest = max((r.text_width(t, r.SMALL_PT) for t in texts), default=0.0)
+        if len(ticks) < 2 or (widest + 0.1) * (limits[1] - limits[0]) <= width * step * every:
+            break
+    axes.set_xticks(ticks, texts)
+    axes.set_xticks([t for t in spaced_ticks(limits, step) if t not in ticks], minor=True)
+
+
+# ---------------------------------------------------------------- words around a panel
+Head = tuple[list[str], list[str]]
+
+
+def _head(panel: CurvePanel, width: float) -> Head:
+    indent = _LABEL_IN if panel.label else 0.0
+    return (
+        r.wrap(panel.exposure, width - indent, bold=True) or ([""] if panel.label else []),
+        r.wrap(panel.note, width - indent, r.SMALL_PT),
+    )
+
+
+def _head_in(name: list[str], note: list[str]) -> float:
+    return len(name) * r.line_in(r.TEXT_PT) + len(note) * r.line_in(r.SMALL_PT) + r.MARGIN_IN
+
+
+def _put_head(figure: Figure, panel: CurvePanel, head: Head, *, x: float, top: float) -> None:
+    name, note = head
+    if panel.label:
+        r.put(figure, x, top - r.line_in(r.TEXT_PT) / 2, [panel.label], size=r.TITLE_PT, bold=True)
+        x += max(_LABEL_IN, r.text_width(panel.label, r.TITLE_PT, True) + 0.08)
+    name_in = len(name) * r.line_in(r.TEXT_PT)
+    r.put(figure, x, top - name_in / 2, name, bold=True)
+    r.put(figure, x, top - name_in - len(note) * r.line_in(r.SMALL_PT) / 2, note, size=r.SMALL_PT, color=r.QUIET)
+
+
+_REFERENCE = {
+    "linestyle": "none",
+    "marker": "o",
+    "markersize": 4.5,
+    "markerfacecolor": "white",
+    "markeredgecolor": r.BLUE,
+    "markeredgewidth": 1.2,
+}
+_KNOT = {"linestyle": "none", "marker": "^", "markersize": 3.5, "color": r.INK, "markeredgewidth": 0}
+_KEY = {"handlelength": 1.8, "handletextpad": 0.5, "columnspacing": 1.4, "labelspacing": 0.3}
+
+
+def _legend(
+    panels: Sequence[CurvePanel], *, conf_level: float, histogram_label: str, y_label: str
+) -> list[Artist]:
+    """What stands in any of the panels, each sign once."""
+    signs: list[Artist] = []
+    if any(_curve(p)[0].size for p in panels):
+        low, high = CENTRAL_PERCENT
+        signs += [
+            Line2D([], [], color=r.BLUE, linewidth=1.6, label=y_label if len(y_label) <= 20 else "Ratio"),
+            Patch(facecolor=r.BLUE, alpha=0.22, linewidth=0, label=f"{100 * conf_level:g}% CI"),
+        ]
+        if any(len(_parts(_curve(p)[0], _central(p))) > 1 for p in panels):
+            label = f"Below the {low:g}st or above the {high:g}th percentile"
+            signs.append(Line2D([], [], color=r.BLUE, alpha=0.6, linewidth=1.1, linestyle=(0, (3, 2)), label=label))
+        if any(p.reference is not None for p in panels):
+            signs.append(Line2D([], [], **_REFERENCE, label="Reference"))  # type: ignore[arg-type]
+        if any(p.knots for p in panels):
+            signs.append(Line2D([], [], **_KNOT, label="Knots"))  # type: ignore[arg-type]
+    if any(b.n > 0 for p in panels for b in p.bins):
+        signs.append(Patch(facecolor=r.BAR, label=histogram_label))
+    return signs
+
+
+def _key_columns(handles: Sequence[Artist], width: float) -> int:
+    """As many signs a row as fit."""
+    widths = [r.text_width(str(h.get_label()), r.SMALL_PT) + 3.9 * r.SMALL_PT / 72 for h in handles]
+    for columns in range(len(widths), 1, -1):
+        needed = sum(max(widths[i::columns]) for i in range(columns))
+        if needed <= width - 2 * r.MARGIN_IN:
+            return columns
+    return 1

@@ -1,0 +1,193 @@
+"""The look all figures share, and a figure turned into bytes. No pyplot, and no global style is left changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from io import BytesIO
+from typing import Any, Literal
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.textpath import text_to_path
+
+from walkrisk.errors import UsageFault
+
+Format = Literal["svg", "png", "pdf"]
+FORMATS: tuple[Format, ...] = ("svg", "png", "pdf")
+
+WIDTH_IN = 180 / 25.4  # two columns of a journal
+MARGIN_IN = 0.08
+LINE_HEIGHT = 1.3  # in font sizes
+STAMP = "SIMULATED DATA"
+STAMP_IN = 0.21
+
+FONT = "DejaVu Sans"  # ships with matplotlib
+TITLE_PT, TEXT_PT, SMALL_PT = 9.0, 8.0, 7.0
+
+# Okabe and Ito's colours, which stay apart in colour-blind eyes, and greys.
+BLUE = "#0072B2"
+INK = "#1A1A1A"
+QUIET = "#595959"
+RULE = "#8C8C8C"
+BAR = "#DADADA"
+ZEBRA = "#F3F3F3"
+STAMP_PAPER = "#FFF0CC"
+STAMP_INK = "#6B4200"
+
+STYLE: Mapping[str, Any] = {
+    "font.family": [FONT],
+    "font.size": TEXT_PT,
+    "text.color": INK,
+    "text.parse_math": False,
+    "text.usetex": False,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": INK,
+    "axes.labelsize": TEXT_PT,
+    "axes.linewidth": 0.6,
+    "axes.unicode_minus": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": SMALL_PT,
+    "ytick.labelsize": SMALL_PT,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+    "legend.fontsize": SMALL_PT,
+    "legend.frameon": False,
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",  # the same look on a machine without the font
+    "svg.hashsalt": "walkrisk",
+    "pdf.fonttype": 42,
+    "pdf.compression": 6,
+}
+_NOT_STYLE = ("backend", "backend_fallback", "interactive", "toolbar")
+_PROVENANCE: Mapping[Format, Mapping[str, None]] = {
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Matplotlib's own defaults with the house style on top, whatever the user's settings; all is put back after."""
+    defaults = {k: v for k, v in matplotlib.rcParamsDefault.items() if k not in _NOT_STYLE}
+    with matplotlib.rc_context({**defaults, **STYLE}):
+        yield
+
+
+def render(figure: Figure, fmt: Format) -> bytes:
+    """A figure as svg, png (300 dpi) or pdf; the same figure gives the same bytes, without dates or program names.
+
+    Raises UsageFault for another format.
+    """
+    if fmt not in FORMATS:
+        raise UsageFault([f"A figure can be {', '.join(FORMATS)}, not {fmt!r}."])
+    metadata: dict[str, str | None] = dict(_PROVENANCE[fmt])
+    if figure.get_label():
+        metadata["Title"] = str(figure.get_label())
+    out = BytesIO()
+    with styled():
+        figure.savefig(out, format=fmt, dpi=300, metadata=metadata)
+    return out.getvalue()
+
+
+def page(content_in: float, *, title: str = "", simulated: bool = False, width_in: float = WIDTH_IN) -> Figure:
+    """An empty figure whose content area is `content_in` inches high from the bottom; title and stamp stand above it.
+
+    Positions in it are inches from the lower left corner.
+    """
+    lines = wrap(title, width_in - 2 * MARGIN_IN, TITLE_PT, bold=True)
+    title_in = len(lines) * line_in(TITLE_PT) + (MARGIN_IN if lines else 0)
+    height_in = content_in + title_in + (STAMP_IN + MARGIN_IN / 2 if simulated else MARGIN_IN)
+    figure = Figure(figsize=(width_in, height_in), dpi=100, facecolor="white", label=title)
+    if simulated:
+        box(figure, 0, height_in - STAMP_IN, width_in, STAMP_IN, facecolor=STAMP_PAPER, edgecolor="none")
+        stamp_y = height_in - STAMP_IN / 2
+        put(figure, width_in / 2, stamp_y, [STAMP], size=TEXT_PT, bold=True, align="center", color=STAMP_INK)
+    put(figure, MARGIN_IN, content_in + title_in / 2, lines, size=TITLE_PT, bold=True)
+    return figure
+
+
+def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes whose frame has this lower left corner and size in inches."""
+    w, h = figure.get_size_inches()
+    return figure.add_axes((left / w, bottom / h, width / w, height / h))
+
+
+def put(
+    figure: Figure,
+    x: float,
+    y: float,
+    lines: Sequence[str],
+    *,
+    size: float = TEXT_PT,
+    bold: bool = False,
+    align: Literal["left", "center", "right"] = "left",
+    color: str = INK,
+) -> None:
+    """Lines of text, one below the other, centred on the height `y` (inches)."""
+    step = line_in(size)
+    baseline = y + step * (len(lines) - 1) / 2 - 0.36 * size / 72
+    for i, line in enumerate(lines):
+        figure.text(
+            x,
+            baseline - i * step,
+            line,
+            size=size,
+            weight="bold" if bold else "normal",
+            ha=align,
+            va="baseline",
+            color=color,
+            transform=figure.dpi_scale_trans,
+        )
+
+
+def box(figure: Figure, left: float, bottom: float, width: float, height: float, **style: Any) -> None:
+    """A rectangle in inches, behind all else."""
+    place = figure.dpi_scale_trans
+    figure.add_artist(Rectangle((left, bottom), width, height, transform=place, zorder=-1, **style))
+
+
+def rule(figure: Figure, left: float, y: float, right: float) -> None:
+    """A thin line across, in inches."""
+    figure.add_artist(Line2D([left, right], [y, y], color=RULE, linewidth=0.6, transform=figure.dpi_scale_trans))
+
+
+def line_in(size: float) -> float:
+    """Height of a line of text of `size` points, in inches."""
+    return LINE_HEIGHT * size / 72
+
+
+@lru_cache(maxsize=4096)
+def text_width(text: str, size: float = TEXT_PT, bold: bool = False) -> float:
+    """Width of a line of text in inches."""
+    font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / 72
+
+
+def wrap(text: str, width_in: float, size: float = TEXT_PT, bold: bool = False) -> list[str]:
+    """Text broken at spaces into lines of at most `width_in` inches; a word longer than a line is broken too."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size, bold) <= width_in:
+            lines[-1] = longer
+            continue
+        lines.append(word)
+        while len(lines[-1]) > 1 and text_width(lines[-1], size, bold) > width_in:
+            fits = max(i for i in range(1, len(lines[-1])) if i == 1 or text_width(lines[-1][:i], size, bold) <= width_in)
+            lines[-1:] = [lines[-1][:fits], lines[-1][fits:]]
+    return [line for line in lines if line]
