@@ -102,12 +102,13 @@ def merge_small_bins(bins: Sequence[HistogramBin], *, min_cell: int) -> tuple[Hi
 def ratio_marks(estimates: Sequence[Estimate], *, min_cell: int) -> dict[RatioCell, Mark]:
     """Which counts of the categories of ratio analyses are not shown; give it every estimate of the run.
 
-    People, events and people without event of a category are taken together; the sums of categories are known. Strata
+    People, events and people without event of a category are taken together; their sums are known but for strata. Strata
     that add up to an unstratified analysis, and joint groups that add up to (or are) the categories of another, are
     tied to it. Blocks with the same counts are one block.
     """
     blocks = ratio_blocks(estimates)
     distinct = {_signature(place[1], block): block for place, block in blocks.items()}
+    whole = {_signature(e, block) for (_, e, stratum), block in blocks.items() if not stratum}
     values: dict[Key, int] = {}
     sums: list[Sum[Key]] = []
     for signature, block in distinct.items():
@@ -115,7 +116,7 @@ def ratio_marks(estimates: Sequence[Estimate], *, min_cell: int) -> dict[RatioCe
     sums += _strata_links(blocks)
     sums += _joint_links(distinct)
     displayed = {k: 1 if k[1] == "events" else 2 for k in values if k[1] in ("n", "events") and k[2] != ""}
-    unseen = [k for k, v in values.items() if k[1] == "rest" or (k[2] == "" and is_small(v, min_cell))]
+    unseen = [k for k, v in values.items() if k[1] == "rest" or (k[2] == "" and (k[0] not in whole or is_small(v, min_cell)))]
     hidden = hidden_cells(values, sums, min_cell=min_cell, cost=displayed, unseen=unseen)
     out: dict[RatioCell, Mark] = {}
     for place, block in blocks.items():

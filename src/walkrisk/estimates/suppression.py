@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, KeysView, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -45,38 +45,50 @@ def hidden_cells(
     A reader knows every cell that is not hidden and not `unseen`, every sum, and the rule: a small cell lies in
     1..min_cell - 1, another hidden cell is 0 or at least min_cell. A small cell is safe when at least two values of it
     agree with all that. Cells to hide besides are taken by `cost`, then by size, from the sums of the exposed cell; a
-    cell without a cost is never hidden (it is known from elsewhere). What turns out not to be needed is shown again.
-    If nothing is left to hide, what remains exposed stays so.
+    cell without a cost is never hidden (it is known from elsewhere). What turns out not to be needed is shown again. A
+    cell that stays exposed when nothing near it is left to hide is hidden all the same.
     """
     small = {k for k, v in values.items() if is_small(v, min_cell)}
     hidden = small | set(forced) | set(unseen)
     table = _Table(values, sums, frozenset(small), frozenset(unseen), min_cell)
+    beyond_help: set[K] = set()
     added: list[K] = []
-    while exposed := table.exposed(hidden):
-        more = _candidates(values, sums, exposed, hidden, cost, min_cell)
-        if not more:
-            break
+    while exposed := table.exposed(hidden) - beyond_help:
+        more, helpless = _candidates(table, exposed, hidden, cost)
+        beyond_help |= helpless
         added += more
         hidden |= set(more)
     for cell in sorted(added, key=lambda k: (cost[k], values[k]), reverse=True):
-        if len(added) > 1 and not table.exposed(hidden - {cell}):
+        if table.exposed(hidden - {cell}) <= beyond_help:
             hidden.discard(cell)
+    import os
+    if os.environ.get('DBG'): print(beyond_help)
     return frozenset(hidden - set(unseen))
 
 
 def _candidates(
-    values: Mapping[K, int], sums: Sequence[Sum[K]], exposed: Sequence[K], hidden: Collection[K],
-    cost: Mapping[K, int], min_cell: int,
-) -> list[K]:  # fmt: skip
-    """A cell to hide for every exposed one: the cheapest of its sums, a large count before a zero, else of anywhere."""
+    table: _Table[K], exposed: Collection[K], hidden: Collection[K], cost: Mapping[K, int]
+) -> tuple[list[K], set[K]]:
+    """A cell to hide for every exposed one, and those for which there is none.
+
+    It is the cheapest in a sum of the exposed cell, a large count before a zero; else one in a sum of a cell that is
+    hidden together with it.
+    """
     chosen: list[K] = []
-    for cell in exposed:
-        free = [k for k in cost if k not in hidden]
-        near = {k for s in sums if cell in s.cells for k in s.cells}
-        pool = [k for k in free if k in near and values[k] >= min_cell] or [k for k in free if k in near] or free
-        if pool and not near & set(chosen):
-            chosen.append(min(pool, key=lambda k: (cost[k], values[k])))
-    return chosen
+    helpless: set[K] = set()
+    for group in table.components(hidden):
+        for cell in (k for k in group if k in exposed):
+            near = table.neighbours([cell])
+            if near & set(chosen):
+                continue
+            pools = (near, table.neighbours(group))
+            usable = ([k for k in pool if k in cost and k not in hidden] for pool in pools)
+            best = next((min(u, key=lambda k: table.rank(k, cost)) for u in usable if u), None)
+            if best is None:
+                helpless.add(cell)
+            else:
+                chosen.append(best)
+    return list(dict.fromkeys(chosen)), helpless
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,36 +98,83 @@ class _Table(Generic[K]):
     small: frozenset[K]
     unseen: frozenset[K]
     min_cell: int
+    sums_of: dict[K, list[Sum[K]]] = field(default_factory=dict)
+    witnesses: list[frozenset[K]] = field(default_factory=list)
+    done: dict[frozenset[K], set[K]] = field(default_factory=dict)
 
-    def exposed(self, hidden: Collection[K]) -> list[K]:
-        """Small cells that take one value only in all tables a reader may think of."""
-        names = [k for k in self.values if k in hidden]
-        if not self.small:
-            return []
+    def __post_init__(self) -> None:
+        for s in self.sums:
+            for cell in s.cells:
+                self.sums_of.setdefault(cell, []).append(s)
+
+    def neighbours(self, cells: Collection[K]) -> KeysView[K]:
+        """Cells that stand in a sum with one of these, in order."""
+        return dict.fromkeys(k for c in cells for s in self.sums_of.get(c, ()) for k in s.cells).keys()
+
+    def rank(self, cell: K, cost: Mapping[K, int]) -> tuple[bool, int, int]:
+        """What is hidden first comes first."""
+        return (self.values[cell] < self.min_cell, cost[cell], self.values[cell])
+
+    def components(self, hidden: Collection[K]) -> list[list[K]]:
+        """Hidden cells that are tied by sums, group by group, where there is a small one among them."""
+        left = dict.fromkeys(k for k in self.values if k in hidden)
+        groups = []
+        for start in self.values:
+            if start in left and start in self.small:
+                group, reach = [], [start]
+                del left[start]
+                while reach:
+                    group.append(cell := reach.pop())
+                    near = [k for k in self.neighbours([cell]) if k in left]
+                    reach += near
+                    for k in near:
+                        del left[k]
+                groups.append(group)
+        return groups
+
+    def exposed(self, hidden: Collection[K]) -> set[K]:
+        """Small cells that take one value only in all tables a reader may think of.
+
+        Once a table is found that differs from the truth in hidden cells only, it counts again for as long as they are
+        hidden.
+        """
+        out: set[K] = set()
+        for group in self.components(hidden):
+            together = frozenset(group)
+            if together not in self.done:
+                safe = {k for changed in self.witnesses if changed <= together for k in changed}
+                self.done[together] = self._exposed_in(group, [k for k in group if k in self.small and k not in safe])
+            out |= self.done[together]
+        return out
+
+    def _exposed_in(self, names: Sequence[K], doubtful: list[K]) -> set[K]:
+        out: set[K] = set()
+        if not doubtful:
+            return out
         column = {k: i for i, k in enumerate(names)}
         truth = np.array([self.values[k] for k in names], dtype=np.float64)
         a, domain = self._equations(column), self._domain(names, float(truth.max(initial=1.0)))
-        open_ = [column[k] for k in names if k in self.small]
-        out = []
-        while open_:
-            c = open_.pop(0)
-            other = _another(a, truth, domain, c)
+        while doubtful:
+            cell, *doubtful = doubtful
+            other = _another(a, truth, domain, column[cell])
             if other is None:
-                out.append(names[c])
+                out.add(cell)
             else:
-                open_ = [i for i in open_ if round(other[i]) == truth[i]]
+                changed = frozenset(k for k, i in column.items() if round(other[i]) != truth[i])
+                self.witnesses.append(changed)
+                doubtful = [k for k in doubtful if k not in changed]
         return out
 
     def _equations(self, column: Mapping[K, int]) -> FloatArray:
-        rows = []
-        for s in self.sums:
+        rows = {}
+        for s in dict.fromkeys(s for k in column for s in self.sums_of.get(k, ())):
             row = np.zeros(len(column))
             for cell, sign in (*((p, 1.0) for p in s.parts), (s.total, -1.0)):
                 if cell in column:
                     row[column[cell]] += sign
             if row.any():
-                rows.append(row)
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(column))
+                rows[row.tobytes()] = row
+        return np.array(list(rows.values()), dtype=np.float64).reshape(len(rows), len(column))
 
     def _domain(self, names: Sequence[K], largest: float) -> _Domain:
         shown_small = [k in self.small and k not in self.unseen for k in names]

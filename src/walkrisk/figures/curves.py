@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -32,7 +33,11 @@ _PLOT_HEIGHT_IN = 2.35
 _LEFT_IN, _RIGHT_IN = 0.5, 0.58  # for the two scales; a second line of a label comes on top
 _ONE_PANEL_IN = 120 / 25.4
 _BARS_SHARE = 0.42  # of the height of a panel, for the tallest bar
+_NUMBERS_IN = 0.23  # below an axis
 _LABEL_IN = 0.2  # for the letter of a panel
+
+
+Lines = list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,38 +78,97 @@ def dose_response_figure(
     percentile of people; beyond them curve and band are pale, and a wide band leaves the panel.
     """
     with r.styled():
-        columns = min(2, len(panels)) or 1
-        width = r.WIDTH_IN if columns == 2 else _ONE_PANEL_IN
         handles = _legend(panels, conf_level=conf_level, histogram_label=histogram_label, y_label=y_label)
-        key_columns = _key_columns(handles, width)
-        key_in = math.ceil(len(handles) / key_columns) * r.line_in(r.SMALL_PT) + 2 * r.MARGIN_IN
-        y_lines = r.wrap(f"{y_label} ({100 * conf_level:g}% CI)", _PLOT_HEIGHT_IN)
-        left = _LEFT_IN + len(y_lines) * r.line_in(r.TEXT_PT)
-        cell = width / columns
-        plot = cell - left - _RIGHT_IN
-        heads = [_head(p, cell - 2 * r.MARGIN_IN) for p in panels]
-        feet = [r.wrap(f"{p.exposure}, {p.unit}" if p.unit else p.exposure, plot + 0.6) for p in panels]
-        head_in = max((_head_in(*h) for h in heads), default=0.0)
-        foot_in = 0.3 + max((len(f) for f in feet), default=0) * r.line_in(r.TEXT_PT)
-        row_in = head_in + _PLOT_HEIGHT_IN + foot_in
-        rows = math.ceil(len(panels) / columns)
-        figure = r.page(key_in + rows * row_in, title=title, simulated=simulated, width_in=width)
+        frame = _frame(panels, handles, f"{y_label} ({100 * conf_level:g}% CI)")
+        figure = r.page(frame.height, title=title, simulated=simulated, width_in=frame.width)
         limits = _y_limits(panels)
         for i, panel in enumerate(panels):
-            x, top = (i % columns) * cell, key_in + (rows - i // columns) * row_in
-            _put_head(figure, panel, heads[i], x=x + r.MARGIN_IN, top=top)
-            place = (x + left, top - head_in - _PLOT_HEIGHT_IN, plot, _PLOT_HEIGHT_IN)
-            bars, axes = r.axes_at(figure, *place), r.axes_at(figure, *place)
+            left, bottom = frame.corner(i)
+            bars, axes = (r.axes_at(figure, left, bottom, frame.plot, _PLOT_HEIGHT_IN) for _ in range(2))
             x_limits = _x_limits(panel)
             _draw_bars(bars, panel, x_limits, min_cell=min_cell, label=histogram_label)
-            _draw_curve(axes, panel, x_limits, limits, no_curve=no_curve)
-            _x_axis(axes, panel, x_limits, plot)
-            axes.set_ylabel("\n".join(y_lines))
-            foot_y = place[1] - 0.23 - len(feet[i]) * r.line_in(r.TEXT_PT) / 2
-            r.put(figure, place[0] + plot / 2, foot_y, feet[i], align="center")
+            _scale(axes, x_limits, limits, y_lines=frame.y_lines)
+            _number_x(axes, panel, x_limits, frame.plot)
+            _draw_curve(axes, panel, no_curve=no_curve)
+            _put_words(figure, panel, frame, i)
         if handles:
-            figure.legend(handles=handles, loc="lower center", ncols=key_columns, borderaxespad=0.4, **_KEY)
+            figure.legend(handles=handles, loc="lower center", ncols=frame.key_columns, borderaxespad=0.4, **_KEY)
     return figure
+
+
+# ---------------------------------------------------------------- layout
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """Where panels stand (inches), and their words in lines."""
+
+    columns: int
+    rows: int
+    width: float
+    left: float  # from the edge of a panel's cell to its axis
+    head: float
+    foot: float
+    key: float
+    key_columns: int
+    y_lines: Lines
+    names: Sequence[Lines]
+    notes: Sequence[Lines]
+    feet: Sequence[Lines]
+
+    @property
+    def cell(self) -> float:
+        return self.width / self.columns
+
+    @property
+    def plot(self) -> float:
+        return self.cell - self.left - _RIGHT_IN
+
+    @property
+    def row(self) -> float:
+        return self.head + _PLOT_HEIGHT_IN + self.foot
+
+    @property
+    def height(self) -> float:
+        return self.key + self.rows * self.row
+
+    def corner(self, panel: int) -> tuple[float, float]:
+        """Lower left corner of a panel's axes."""
+        row, column = divmod(panel, self.columns)
+        return column * self.cell + self.left, self.key + (self.rows - 1 - row) * self.row + self.foot
+
+
+def _frame(panels: Sequence[CurvePanel], handles: Sequence[Artist], y_label: str) -> _Frame:
+    columns = 2 if len(panels) > 1 else 1
+    width = r.WIDTH_IN if columns == 2 else _ONE_PANEL_IN
+    cell = width / columns
+    indents = [_indent(p) for p in panels]
+    names = [r.wrap(p.exposure, cell - i - 0.1, bold=True) for p, i in zip(panels, indents, strict=True)]
+    notes = [r.wrap(p.note, cell - i - 0.1, r.SMALL_PT) for p, i in zip(panels, indents, strict=True)]
+    feet = [r.wrap(f"{p.exposure}, {p.unit}" if p.unit else p.exposure, cell - 0.6) for p in panels]
+    y_lines = r.wrap(y_label, _PLOT_HEIGHT_IN)
+    key_columns = _key_columns(handles, width)
+    heads = [
+        max(len(name), 1) * r.line_in(r.TEXT_PT) + len(note) * r.line_in(r.SMALL_PT) + r.MARGIN_IN
+        for name, note in zip(names, notes, strict=True)
+    ]
+    return _Frame(
+        columns=columns,
+        rows=math.ceil(len(panels) / columns),
+        width=width,
+        left=_LEFT_IN + len(y_lines) * r.line_in(r.TEXT_PT),
+        head=max(heads, default=0.0),
+        foot=_NUMBERS_IN + max((len(f) for f in feet), default=0) * r.line_in(r.TEXT_PT) + r.MARGIN_IN,
+        key=math.ceil(len(handles) / key_columns) * r.line_in(r.SMALL_PT) + 2 * r.MARGIN_IN,
+        key_columns=key_columns,
+        y_lines=y_lines,
+        names=names,
+        notes=notes,
+        feet=feet,
+    )
+
+
+def _indent(panel: CurvePanel) -> float:
+    """From the edge of a panel's cell to its name, behind its letter."""
+    return r.MARGIN_IN + (max(_LABEL_IN, r.text_width(panel.label, r.TITLE_PT, True) + 0.08) if panel.label else 0)
 
 
 # ---------------------------------------------------------------- limits
@@ -156,9 +220,7 @@ def _y_limits(panels: Sequence[CurvePanel]) -> tuple[float, float]:
 
 
 # ---------------------------------------------------------------- drawing
-def _draw_bars(
-    axes: Axes, panel: CurvePanel, x_limits: tuple[float, float], *, min_cell: int, label: str
-) -> None:
+def _draw_bars(axes: Axes, panel: CurvePanel, x_limits: tuple[float, float], *, min_cell: int, label: str) -> None:
     axes.set_xlim(x_limits)
     axes.set_xticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
@@ -187,9 +249,7 @@ def _draw_bars(
     axes.set_ylabel(label, color=r.QUIET, size=r.SMALL_PT, y=middle)
 
 
-def _draw_curve(
-    axes: Axes, panel: CurvePanel, x_limits: tuple[float, float], limits: tuple[float, float], *, no_curve: str
-) -> None:
+def _scale(axes: Axes, x_limits: tuple[float, float], limits: tuple[float, float], *, y_lines: Lines) -> None:
     axes.patch.set_visible(False)
     axes.set_yscale("log")
     axes.set_ylim(limits)
@@ -197,21 +257,24 @@ def _draw_curve(
     ticks = ratio_ticks(limits, length_in=_PLOT_HEIGHT_IN, apart_in=0.16)
     axes.set_yticks(ticks, tick_texts(ticks))
     axes.set_yticks([], minor=True)
+    axes.set_ylabel("\n".join(y_lines))
     axes.axhline(1, color=r.QUIET, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+
+
+def _draw_curve(axes: Axes, panel: CurvePanel, *, no_curve: str) -> None:
     x, estimate, conf_low, conf_high = _curve(panel)
     if not x.size:
         axes.text(0.5, 0.75, no_curve, transform=axes.transAxes, ha="center", color=r.QUIET)
         return
     for part, central in _parts(x, _central(panel)):
-        axes.fill_between(
-            x[part], conf_low[part], conf_high[part], color=r.BLUE, alpha=0.22 if central else 0.09, linewidth=0, zorder=2
-        )
-        line = {"linewidth": 1.6} if central else {"linewidth": 1.1, "alpha": 0.6, "linestyle": (0, (3, 2))}
-        axes.plot(x[part], estimate[part], color=r.BLUE, zorder=3, **line)  # type: ignore[arg-type]
-    if panel.reference is not None and x_limits[0] <= panel.reference <= x_limits[1]:
-        axes.plot([panel.reference], [1], **_REFERENCE, zorder=5)  # type: ignore[arg-type]
-    knots = [k for k in panel.knots if x_limits[0] <= k <= x_limits[1]]
-    axes.plot(knots, [0.012] * len(knots), **_KNOT, transform=axes.get_xaxis_transform(), zorder=4)  # type: ignore[arg-type]
+        style = _CENTRAL if central else _TAIL
+        axes.fill_between(x[part], conf_low[part], conf_high[part], **style["band"], zorder=2)
+        axes.plot(x[part], estimate[part], **style["line"], zorder=3)
+    start, end = axes.get_xlim()
+    if panel.reference is not None and start <= panel.reference <= end:
+        axes.plot([panel.reference], [1], **_REFERENCE, zorder=5)
+    knots = [k for k in panel.knots if start <= k <= end]
+    axes.plot(knots, [0.012] * len(knots), **_KNOT, transform=axes.get_xaxis_transform(), zorder=4)
 
 
 def _parts(x: FloatArray, central: tuple[float, float]) -> list[tuple[slice, bool]]:
@@ -224,8 +287,11 @@ def _parts(x: FloatArray, central: tuple[float, float]) -> list[tuple[slice, boo
     return [(slice(first, last + 1), True), *(t for t in tails if t[0].stop - t[0].start > 1)]
 
 
-def _x_axis(axes: Axes, panel: CurvePanel, limits: tuple[float, float], width: float) -> None:
+def _number_x(axes: Axes, panel: CurvePanel, limits: tuple[float, float], width: float) -> None:
     """Ticks at multiples of the step, numbers at every second (third, ...) where they would touch."""
+    if not panel.points and not panel.bins:
+        axes.set_xticks([])
+        return
     step = panel.x_tick or nice_step(limits, at_most=6)
     while len(spaced_ticks(limits, step)) > 200:
         step *= 10
@@ -239,33 +305,32 @@ def _x_axis(axes: Axes, panel: CurvePanel, limits: tuple[float, float], width: f
     axes.set_xticks([t for t in spaced_ticks(limits, step) if t not in ticks], minor=True)
 
 
-# ---------------------------------------------------------------- words around a panel
-Head = tuple[list[str], list[str]]
+def _put_words(figure: Figure, panel: CurvePanel, frame: _Frame, place: int) -> None:
+    """Letter, name and note above a panel, the exposure and its unit below."""
+    left, bottom = frame.corner(place)
+    edge, top = left - frame.left, bottom + _PLOT_HEIGHT_IN + frame.head
+    name, note, foot = frame.names[place], frame.notes[place], frame.feet[place]
+    line, small = r.line_in(r.TEXT_PT), r.line_in(r.SMALL_PT)
+    letter = [panel.label] if panel.label else []
+    r.put(figure, edge + r.MARGIN_IN, top - line / 2, letter, size=r.TITLE_PT, bold=True)
+    x, middle = edge + _indent(panel), top - len(name) * line / 2
+    r.put(figure, x, middle, name, bold=True)
+    r.put(figure, x, top - len(name) * line - len(note) * small / 2, note, size=r.SMALL_PT, color=r.QUIET)
+    half = max((r.text_width(f) for f in foot), default=0.0) / 2
+    x = min(max(left + frame.plot / 2, edge + half + r.MARGIN_IN), edge + frame.cell - half - r.MARGIN_IN)
+    r.put(figure, x, bottom - _NUMBERS_IN - len(foot) * line / 2, foot, align="center")
 
 
-def _head(panel: CurvePanel, width: float) -> Head:
-    indent = _LABEL_IN if panel.label else 0.0
-    return (
-        r.wrap(panel.exposure, width - indent, bold=True) or ([""] if panel.label else []),
-        r.wrap(panel.note, width - indent, r.SMALL_PT),
-    )
-
-
-def _head_in(name: list[str], note: list[str]) -> float:
-    return len(name) * r.line_in(r.TEXT_PT) + len(note) * r.line_in(r.SMALL_PT) + r.MARGIN_IN
-
-
-def _put_head(figure: Figure, panel: CurvePanel, head: Head, *, x: float, top: float) -> None:
-    name, note = head
-    if panel.label:
-        r.put(figure, x, top - r.line_in(r.TEXT_PT) / 2, [panel.label], size=r.TITLE_PT, bold=True)
-        x += max(_LABEL_IN, r.text_width(panel.label, r.TITLE_PT, True) + 0.08)
-    name_in = len(name) * r.line_in(r.TEXT_PT)
-    r.put(figure, x, top - name_in / 2, name, bold=True)
-    r.put(figure, x, top - name_in - len(note) * r.line_in(r.SMALL_PT) / 2, note, size=r.SMALL_PT, color=r.QUIET)
-
-
-_REFERENCE = {
+# ---------------------------------------------------------------- signs
+_CENTRAL: Mapping[str, Mapping[str, Any]] = {
+    "band": {"color": r.BLUE, "alpha": 0.22, "linewidth": 0},
+    "line": {"color": r.BLUE, "linewidth": 1.6},
+}
+_TAIL: Mapping[str, Mapping[str, Any]] = {
+    "band": {"color": r.BLUE, "alpha": 0.09, "linewidth": 0},
+    "line": {"color": r.BLUE, "linewidth": 1.1, "alpha": 0.6, "linestyle": (0, (3, 2))},
+}
+_REFERENCE: Mapping[str, Any] = {
     "linestyle": "none",
     "marker": "o",
     "markersize": 4.5,
@@ -273,28 +338,26 @@ _REFERENCE = {
     "markeredgecolor": r.BLUE,
     "markeredgewidth": 1.2,
 }
-_KNOT = {"linestyle": "none", "marker": "^", "markersize": 3.5, "color": r.INK, "markeredgewidth": 0}
-_KEY = {"handlelength": 1.8, "handletextpad": 0.5, "columnspacing": 1.4, "labelspacing": 0.3}
+_KNOT: Mapping[str, Any] = {"linestyle": "none", "marker": "^", "markersize": 3.5, "color": r.INK, "markeredgewidth": 0}
+_KEY: Mapping[str, Any] = {"handlelength": 1.8, "handletextpad": 0.5, "columnspacing": 1.4, "labelspacing": 0.3}
 
 
-def _legend(
-    panels: Sequence[CurvePanel], *, conf_level: float, histogram_label: str, y_label: str
-) -> list[Artist]:
+def _legend(panels: Sequence[CurvePanel], *, conf_level: float, histogram_label: str, y_label: str) -> list[Artist]:
     """What stands in any of the panels, each sign once."""
     signs: list[Artist] = []
     if any(_curve(p)[0].size for p in panels):
         low, high = CENTRAL_PERCENT
         signs += [
-            Line2D([], [], color=r.BLUE, linewidth=1.6, label=y_label if len(y_label) <= 20 else "Ratio"),
-            Patch(facecolor=r.BLUE, alpha=0.22, linewidth=0, label=f"{100 * conf_level:g}% CI"),
+            Line2D([], [], **_CENTRAL["line"], label=y_label if len(y_label) <= 20 else "Ratio"),
+            Patch(**_CENTRAL["band"], label=f"{100 * conf_level:g}% CI"),
         ]
         if any(len(_parts(_curve(p)[0], _central(p))) > 1 for p in panels):
             label = f"Below the {low:g}st or above the {high:g}th percentile"
-            signs.append(Line2D([], [], color=r.BLUE, alpha=0.6, linewidth=1.1, linestyle=(0, (3, 2)), label=label))
+            signs.append(Line2D([], [], **_TAIL["line"], label=label))
         if any(p.reference is not None for p in panels):
-            signs.append(Line2D([], [], **_REFERENCE, label="Reference"))  # type: ignore[arg-type]
+            signs.append(Line2D([], [], **_REFERENCE, label="Reference"))
         if any(p.knots for p in panels):
-            signs.append(Line2D([], [], **_KNOT, label="Knots"))  # type: ignore[arg-type]
+            signs.append(Line2D([], [], **_KNOT, label="Knots"))
     if any(b.n > 0 for p in panels for b in p.bins):
         signs.append(Patch(facecolor=r.BAR, label=histogram_label))
     return signs

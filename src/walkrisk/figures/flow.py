@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.figures import render as r
-from walkrisk.figures.scales import count_text, small_count_text
+from walkrisk.figures.scales import n_text
 
 _WIDEST_IN = 3.15  # of a box
 _GAP_IN = 0.6  # between the boxes of those who stay and those who leave
@@ -36,17 +36,16 @@ def flow_figure(
 ) -> Figure:
     """Boxes downwards with the people left, boxes to the right with those excluded; the height follows the steps.
 
-    `events` None leaves their line out. Counts of 1 to min_cell - 1 in the last box read <min_cell; a step that
+    `events` None leaves their line out. Counts of 1 to min_cell - 1 in the last box read n < min_cell; a step that
     excludes so few must have been merged with another before.
     """
     with r.styled():
-        stay = [_lines(f"{start_word}: n = {count_text(n_start)}", bold=True)]
-        stay += [_lines(f"n = {count_text(s.n_after)}") for s in steps[:-1]]
-        stay.append(_lines(f"{analysed_word}: n = {small_count_text(n_analysed, min_cell=min_cell)}", bold=True))
+        stay = [_lines(f"{start_word}: {n_text(n_start)}", bold=True)]
+        stay += [_lines(f"{n_text(s.n_after)}") for s in steps[:-1]]
+        stay.append(_lines(f"{analysed_word}: {n_text(n_analysed, min_cell=min_cell)}", bold=True))
         if events is not None:
-            counted = small_count_text(events, min_cell=min_cell)
-            stay[-1] += _lines(f"{event_word or 'Events'}: n = {counted}", bold=True)
-        leave = [_lines(f"{s.reason}: n = {count_text(s.n_excluded)}") for s in steps]
+            stay[-1] += _lines(f"{event_word or 'Events'}: {n_text(events, min_cell=min_cell)}", bold=True)
+        leave = [_lines(f"{s.reason}: {n_text(s.n_excluded)}") for s in steps]
         return _drawn(stay, leave, title=title, simulated=simulated)
 
 
@@ -73,8 +72,8 @@ def _drawn(stay: Sequence[Lines], leave: Sequence[Lines], *, title: str, simulat
 
 
 def _lines(text: str, *, bold: bool = False) -> Lines:
-    """The text in lines that a box holds; a count is not parted from its sign."""
-    return r.wrap(text.replace(" = ", "\u00a0=\u00a0"), _WIDEST_IN - 2 * _PAD_IN, bold=bold)
+    """The text in lines that a box holds."""
+    return r.wrap(text, _WIDEST_IN - 2 * _PAD_IN, bold=bold)
 
 
 def _width(boxes: Sequence[Lines], *, bold: bool = False) -> float:
@@ -104,7 +103,6 @@ def _box(
 
 
 def _arrow(figure: Figure, start: tuple[float, float], end: tuple[float, float]) -> None:
-    figure.add_artist(
-        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=7, shrinkA=0, shrinkB=0, linewidth=0.8,
-                        color=r.QUIET, transform=figure.dpi_scale_trans)
-    )
+    arrow = FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=7, shrinkA=0, shrinkB=0, linewidth=0.8)
+    arrow.set(color=r.QUIET, transform=figure.dpi_scale_trans)
+    figure.add_artist(arrow)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,8 +19,11 @@ _BETWEEN_IN = 0.16  # between panels
 _ROW_PAD_IN = 0.035  # above and below the text of a row
 _WIDEST_IN = {"label": 2.0, "counts": 1.0, "text": 1.35}
 _NARROWEST_IN = {"one": 2.6, "several": 1.2}  # of a plot, by how many panels there are
+_HEADER_IN = 0.75
 _AXIS_IN = 0.22  # for the numbers below an axis
 _INDENT_IN = 0.1
+
+_ONE: Mapping[str, Any] = {"color": r.RULE, "linewidth": 0.8, "zorder": 1}
 
 Lines = list[str]
 
@@ -83,6 +87,26 @@ class _Laid:
     shaded: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """Names of panels, headers of columns (label, counts, text) and the name of the axis, in lines and inches."""
+
+    heads: Sequence[Lines]
+    headers: Sequence[Lines]
+    foot: Lines
+    heads_in: float
+    headers_in: float
+    foot_in: float
+
+    @property
+    def above(self) -> float:
+        return self.heads_in + self.headers_in
+
+    @property
+    def below(self) -> float:
+        return self.foot_in + _AXIS_IN
+
+
 def forest_figure(
     rows: Sequence[ForestRow],
     *,
@@ -104,36 +128,21 @@ def forest_figure(
     with r.styled():
         columns = _columns(rows, panels, (counts_header, text_header), not_estimable)
         laid = _lay(rows, columns, not_estimable)
-        body = sum(row.height for row in laid)
-        heads = [r.wrap(p, columns.panel - _PAD_IN, _PT, bold=True) for p in panels]
-        words = [
-            r.wrap(text, width - _PAD_IN, r.SMALL_PT)
-            for text, width in ((label_header, columns.label), (counts_header, columns.counts), (text_header, columns.text))
-        ]
-        foot = r.wrap(x_label, columns.panel - _PAD_IN, r.SMALL_PT)
-        below = _AXIS_IN + len(foot) * r.line_in(r.SMALL_PT) + r.MARGIN_IN
-        words_in = max(len(w) for w in words) * r.line_in(r.SMALL_PT) + _ROW_PAD_IN
-        heads_in = max((len(h) for h in heads), default=0) * r.line_in(_PT) + _ROW_PAD_IN
-        content = below + body + words_in + heads_in
+        words = _words(columns, panels, (label_header, counts_header, text_header), x_label)
+        body = max(sum(row.height for row in laid), 0.01)
+        content = words.below + body + words.above
         figure = r.page(content, title=title, simulated=simulated, width_in=columns.page)
-        limits = x_limits or _limits(rows)
-        words_y = below + body + words_in / 2
-        r.put(figure, r.MARGIN_IN, words_y, words[0], size=r.SMALL_PT, color=r.QUIET)
-        _draw_rows(figure, laid, columns, bottom=below)
-        for i, head in enumerate(heads):
-            left = columns.left(i)
-            r.put(figure, left, content - heads_in / 2, head, size=_PT, bold=True)
-            r.put(figure, left, words_y, words[1], size=r.SMALL_PT, color=r.QUIET)
-            text_x = left + columns.counts + columns.plot
-            r.put(figure, text_x, words_y, words[2], size=r.SMALL_PT, color=r.QUIET)
-            middle = left + columns.counts + (columns.plot - _PAD_IN) / 2
-            foot_x = min(middle, columns.page - r.MARGIN_IN - _width(foot, r.SMALL_PT) / 2)
-            r.put(figure, foot_x, below - _AXIS_IN - len(foot) * r.line_in(r.SMALL_PT) / 2, foot, size=r.SMALL_PT,
-                  align="center")
-            size = columns.plot - _PAD_IN, max(body, 0.01)
-            axes = r.axes_at(figure, left + columns.counts, below, *size)
-            _draw_panel(axes, size, laid, i, limits)
-        r.rule(figure, r.MARGIN_IN, below + body, columns.page - r.MARGIN_IN)
+        _draw_rows(figure, laid, columns, bottom=words.below)
+        _draw_words(figure, words, columns, top=words.below + body)
+        for i in range(len(panels)):
+            size = columns.plot - _PAD_IN, body
+            axes = r.axes_at(figure, columns.left(i) + columns.counts, words.below, *size)
+            _scale(axes, size, x_limits or _limits(rows))
+            for row in laid:
+                cell = row.row.cells[i] if i < len(row.row.cells) else None
+                if cell is not None:
+                    axes.vlines(1, row.middle - row.height / 2, row.middle + row.height / 2, **_ONE)
+                    _draw_cell(axes, cell, row.middle)
     return figure
 
 
@@ -150,14 +159,19 @@ def _width(lines: Sequence[str], size: float = _PT, bold: bool = False) -> float
     return max((r.text_width(line, size, bold) for line in lines), default=0.0)
 
 
+def _header_in(header: str) -> float:
+    """A header breaks into lines rather than widen its column much."""
+    return max(_width(header.split(" "), r.SMALL_PT), min(_width([header], r.SMALL_PT), _HEADER_IN))
+
+
 def _columns(
     rows: Sequence[ForestRow], panels: Sequence[str], headers: tuple[str, str], not_estimable: str
 ) -> _Columns:
     """Text columns as wide as their text up to a limit, the plots the rest of the page."""
     cells = [c for row in rows for c in row.cells if c is not None]
     label = _INDENT_IN + _width([row.label for row in rows if row.cells])
-    counts = max(_width([c.counts for c in cells]), _width(headers[0].split(" "), r.SMALL_PT))
-    text = max(_width([_cell_text(c, not_estimable) for c in cells]), _width(headers[1].split(" "), r.SMALL_PT))
+    counts = max(_width([c.counts for c in cells]), _header_in(headers[0]))
+    text = max(_width([_cell_text(c, not_estimable) for c in cells]), _header_in(headers[1]))
     label = min(max(label, 0.6), _WIDEST_IN["label"]) + 2 * _PAD_IN
     counts = min(counts, _WIDEST_IN["counts"]) + (1.5 * _PAD_IN if counts else 0)
     text = min(text, _WIDEST_IN["text"]) + _PAD_IN
@@ -184,6 +198,21 @@ def _lay(rows: Sequence[ForestRow], columns: _Columns, not_estimable: str) -> li
         _Laid(row=row, label=label, texts=texts, middle=float(top) - height / 2, height=height, shaded=ground)
         for (row, label, texts, height, ground), top in zip(laid, tops, strict=False)
     ]
+
+
+def _words(columns: _Columns, panels: Sequence[str], headers: tuple[str, str, str], x_label: str) -> _Words:
+    widths = columns.label, columns.counts, columns.text
+    heads = [r.wrap(p, columns.panel, _PT, bold=True) for p in panels]
+    headers_in_lines = [r.wrap(h, w - _PAD_IN, r.SMALL_PT) for h, w in zip(headers, widths, strict=True)]
+    foot = r.wrap(x_label, columns.panel, r.SMALL_PT)
+    return _Words(
+        heads=heads,
+        headers=headers_in_lines,
+        foot=foot,
+        heads_in=max((len(h) for h in heads), default=0) * r.line_in(_PT) + _ROW_PAD_IN,
+        headers_in=max(len(h) for h in headers_in_lines) * r.line_in(r.SMALL_PT) + _ROW_PAD_IN,
+        foot_in=len(foot) * r.line_in(r.SMALL_PT) + r.MARGIN_IN,
+    )
 
 
 def _limits(rows: Sequence[ForestRow]) -> tuple[float, float]:
@@ -217,42 +246,54 @@ def _draw_rows(figure: Figure, laid: Sequence[_Laid], columns: _Columns, *, bott
             r.put(figure, text_x, y, row.texts[i], size=_PT, color=r.INK if known else r.QUIET)
 
 
-def _draw_panel(axes: Axes, size: tuple[float, float], laid: Sequence[_Laid], panel: int, limits: tuple[float, float]) -> None:
-    """One exposure's marks and intervals, on an axis whose heights are inches."""
+def _draw_words(figure: Figure, words: _Words, columns: _Columns, *, top: float) -> None:
+    """What stands above and below the rows, which end at `top`."""
+    y = top + words.headers_in / 2
+    r.rule(figure, r.MARGIN_IN, top, columns.page - r.MARGIN_IN)
+    r.put(figure, r.MARGIN_IN, y, words.headers[0], size=r.SMALL_PT, color=r.QUIET)
+    for i, head in enumerate(words.heads):
+        left = columns.left(i)
+        r.put(figure, left, top + words.headers_in + words.heads_in / 2, head, size=_PT, bold=True)
+        r.put(figure, left, y, words.headers[1], size=r.SMALL_PT, color=r.QUIET)
+        r.put(figure, left + columns.counts + columns.plot, y, words.headers[2], size=r.SMALL_PT, color=r.QUIET)
+        half = _width(words.foot, r.SMALL_PT) / 2
+        x = left + columns.counts + (columns.plot - _PAD_IN) / 2
+        x = min(max(x, left + half), left + columns.panel - half)
+        r.put(
+            figure,
+            x,
+            words.foot_in - len(words.foot) * r.line_in(r.SMALL_PT) / 2,
+            words.foot,
+            size=r.SMALL_PT,
+            align="center",
+        )
+
+
+def _scale(axes: Axes, size: tuple[float, float], limits: tuple[float, float]) -> None:
+    """The axis of ratios; heights are inches."""
     axes.patch.set_visible(False)
     axes.set_xscale("log")
     axes.set_xlim(limits)
     axes.set_ylim(0, size[1])
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    ticks = ratio_ticks(limits, length_in=size[0], apart_in=0.27)
+    ticks = ratio_ticks(limits, length_in=size[0], apart_in=0.225)
     axes.set_xticks(ticks, tick_texts(ticks))
     axes.set_xticks([], minor=True)
-    axes.axvline(1, color=r.QUIET, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    for row in laid:
-        cell = row.row.cells[panel] if panel < len(row.row.cells) else None
-        if cell is not None:
-            _draw_cell(axes, cell, row.middle, limits)
 
 
-def _draw_cell(axes: Axes, cell: ForestCell, y: float, limits: tuple[float, float]) -> None:
+def _draw_cell(axes: Axes, cell: ForestCell, y: float) -> None:
+    """Mark and interval; an end beyond the axis is an arrowhead, and a mark beyond it is left out."""
     if cell.reference:
         axes.plot([1], [y], marker="o", markersize=4, color="white", markeredgecolor=r.BLUE, zorder=3)
         return
-    if cell.estimate is None:
+    known = [cell.estimate if v is None else v for v in (cell.conf_low, cell.estimate, cell.conf_high)]
+    if cell.estimate is None or np.isnan(np.asarray(known, dtype=float)).any():
         return
-    estimate, low, high = on_log_axis(
-        (cell.estimate, cell.estimate if cell.conf_low is None else cell.conf_low,
-         cell.estimate if cell.conf_high is None else cell.conf_high)
-    )
-    if not np.isfinite([estimate, low, high]).all():
-        return
-    ends = np.clip([low, high], *limits)
-    axes.plot(ends, [y, y], color=r.BLUE, linewidth=1.1, solid_capstyle="butt", zorder=2)
-    arrow = {"markersize": 4.5, "color": r.BLUE, "markeredgewidth": 0, "clip_on": False, "zorder": 3}
-    if low < limits[0]:
-        axes.plot([limits[0]], [y], marker="<", **arrow)  # type: ignore[arg-type]
-    if high > limits[1]:
-        axes.plot([limits[1]], [y], marker=">", **arrow)  # type: ignore[arg-type]
-    if limits[0] <= estimate <= limits[1]:
-        axes.plot([estimate], [y], marker="s", markersize=4, color=r.BLUE, markeredgewidth=0, zorder=4)
+    low, estimate, high = on_log_axis(v for v in known if v is not None)
+    start, end = axes.get_xlim()
+    axes.plot(np.clip([low, high], start, end), [y, y], color=r.BLUE, linewidth=1.1, solid_capstyle="butt", zorder=2)
+    marks = [(start, "<", low < start), (end, ">", high > end), (estimate, "s", start <= estimate <= end)]
+    for x, marker, shown in marks:
+        if shown:
+            axes.plot([x], [y], marker=marker, markersize=4, color=r.BLUE, markeredgewidth=0, clip_on=False, zorder=4)

@@ -46,6 +46,7 @@ STYLE: Mapping[str, Any] = {
     "text.color": INK,
     "text.parse_math": False,
     "text.usetex": False,
+    "text.hinting": "no_hinting",  # a line is as wide in pixels as in svg and pdf
     "axes.edgecolor": RULE,
     "axes.labelcolor": INK,
     "axes.labelsize": TEXT_PT,
@@ -82,8 +83,8 @@ _PROVENANCE: Mapping[Format, Mapping[str, None]] = {
 @contextmanager
 def styled() -> Iterator[None]:
     """Matplotlib's own defaults with the house style on top, whatever the user's settings; all is put back after."""
-    defaults = {k: v for k, v in matplotlib.rcParamsDefault.items() if k not in _NOT_STYLE}
-    with matplotlib.rc_context({**defaults, **STYLE}):
+    settings: dict[Any, Any] = {k: v for k, v in matplotlib.rcParamsDefault.items() if k not in _NOT_STYLE}
+    with matplotlib.rc_context(settings | dict(STYLE)):
         yield
 
 
@@ -188,6 +189,8 @@ def wrap(text: str, width_in: float, size: float = TEXT_PT, bold: bool = False) 
             continue
         lines.append(word)
         while len(lines[-1]) > 1 and text_width(lines[-1], size, bold) > width_in:
-            fits = max(i for i in range(1, len(lines[-1])) if i == 1 or text_width(lines[-1][:i], size, bold) <= width_in)
-            lines[-1:] = [lines[-1][:fits], lines[-1][fits:]]
+            whole = lines[-1]
+            fits = [i for i in range(2, len(whole)) if text_width(whole[:i], size, bold) <= width_in]
+            end = max(fits, default=1)
+            lines[-1:] = [whole[:end], whole[end:]]
     return [line for line in lines if line]

@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-NARROW_SPACE = "\u202f"
+NARROW_SPACE, NO_BREAK_SPACE = "\u202f", "\u00a0"
 _SMALLEST, _LARGEST = 1e-6, 1e6  # beyond them a ratio is off any axis
 _MOST_TICKS = 8
 _MANTISSAS: tuple[tuple[float, ...], ...] = (
     (1, 1.1, 1.2, 1.3, 1.5, 1.7, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9),
     (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8),
+    (1, 1.2, 1.5, 2, 3, 4, 6, 8),
     (1, 1.5, 2, 3, 5, 7),
     (1, 2, 5),
     (1,),
@@ -27,9 +28,10 @@ def count_text(n: int) -> str:
     return f"{n:,}".replace(",", NARROW_SPACE) if abs(n) >= 10_000 else str(n)
 
 
-def small_count_text(n: int, *, min_cell: int) -> str:
-    """A count that may be published: one of 1 to min_cell - 1 reads <min_cell."""
-    return f"<{min_cell}" if 0 < n < min_cell else count_text(n)
+def n_text(n: int, *, min_cell: int = 0) -> str:
+    """A count as n = 2798; one of 1 to min_cell - 1 reads n < min_cell. Its parts stay on one line."""
+    text = f"n < {min_cell}" if 0 < n < min_cell else f"n = {count_text(n)}"
+    return text.replace(" ", NO_BREAK_SPACE)
 
 
 def ratio_text(estimate: float, low: float | None, high: float | None) -> str:
@@ -77,8 +79,7 @@ def ratio_ticks(limits: tuple[float, float], *, length_in: float, apart_in: floa
             return spaced_ticks(limits, step)
     decades = range(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
     ticks: list[float] = []
-    for mantissas in _MOST_TICKS = 8
-_MANTISSAS:
+    for mantissas in _MANTISSAS:
         ticks = [float(f"{m}e{d}") for d in decades for m in mantissas]
         ticks = [t for t in ticks if bottom <= t <= top]
         if len(ticks) <= _MOST_TICKS and (np.diff(np.log(ticks)) >= apart).all():

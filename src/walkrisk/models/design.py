@@ -86,6 +86,7 @@ class _PatsyFactor:
     def __init__(self, term: Linear | Factor | Spline) -> None:
         self.term = term
         self.origin = None
+        self.value: Any = None
 
     def name(self) -> str:
         return self.term.name
@@ -94,7 +95,9 @@ class _PatsyFactor:
         return 0
 
     def eval(self, memorize_state: dict[str, Any], data: Columns) -> Any:
-        return self.term.eval(data)
+        if self.value is None:  # patsy asks twice: to learn the levels, and to fill the matrix
+            self.value = self.term.eval(data)
+        return self.value
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _PatsyFactor) and self.term == other.term

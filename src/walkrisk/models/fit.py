@@ -134,6 +134,8 @@ def independent_columns(x: FloatArray) -> npt.NDArray[np.intp]:
     scale = np.sqrt((x * x).sum(axis=0))
     kept = np.flatnonzero(scale > 0)
     scaled = x[:, kept] / scale[kept]
+    if _clearly_independent(scaled):
+        return kept
     while kept.size:
         if scaled.shape[0] < scaled.shape[1]:
             triangle = np.linalg.qr(
@@ -146,6 +148,14 @@ def independent_columns(x: FloatArray) -> npt.NDArray[np.intp]:
             break
         kept, scaled = np.delete(kept, small[0]), np.delete(scaled, small[0], axis=1)
     return kept
+
+
+def _clearly_independent(scaled: FloatArray) -> bool:
+    """Whether every column of unit length keeps more than 1e-5 of it after projection on the earlier ones."""
+    try:
+        return bool(np.min(np.diag(np.linalg.cholesky(scaled.T @ scaled))) > 1e-5)
+    except np.linalg.LinAlgError:
+        return False
 
 
 def _cells_without_events(design: Design, y: FloatArray, w: FloatArray) -> tuple[BoolArray, frozenset[Term], list[str]]:

@@ -158,8 +158,20 @@ def _line_search(
 def inverse_information(
     family: Family, x: FloatArray, y: FloatArray, eta: FloatArray, w: FloatArray, *, expected: bool = False
 ) -> FloatArray:
-    """Inverse (p, p) of the observed (or expected) information of all n rows, through a QR decomposition."""
+    """Inverse (p, p) of the observed (or expected) information of all n rows.
+
+    By Cholesky of the information scaled to a unit diagonal; through a QR decomposition of the weighted design where
+    that is too ill-conditioned to keep eight digits.
+    """
     weight = w * (family.expected if expected else family.information)(eta, y)
+    information = (x * weight[:, None]).T @ x
+    d = 1 / np.sqrt(np.diag(information))
+    try:
+        root = np.linalg.inv(np.linalg.cholesky(information * d[:, None] * d)).T * d[:, None]
+        if np.min(1 / np.diag(root) * d) > 1e-4:
+            return np.asarray(root @ root.T)
+    except np.linalg.LinAlgError:
+        pass
     root = np.linalg.inv(np.linalg.qr(x * np.sqrt(weight)[:, None], mode="r"))
     return np.asarray(root @ root.T)
 
