@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="walkrisk", description="Adjusted risk ratios across walking, from data to report."
     )
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     reproduce = commands.add_parser(
@@ -124,10 +124,14 @@ def _natural(text: str) -> int:
     return value
 
 
-def _version() -> str:
-    from importlib.metadata import version
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
 
-    return f"walkrisk {version('walkrisk')}"
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"walkrisk {version('walkrisk')}")
+        parser.exit()
 
 
 def reference_study() -> Path:

@@ -43,7 +43,7 @@ def hidden_cells(
     """The cells to hide: those of 1..min_cell - 1, `forced` ones, and others so that none of the small can be worked out.
 
     A reader knows every cell that is not hidden and not `unseen`, every sum, and the rule: a small cell lies in
-    1..min_cell - 1, another hidden cell is 0 or at least min_cell. A small cell is safe when at least two values of it
+    1..min_cell - 1, a large one that is hidden besides is at least min_cell. A small cell is safe when at least two values of it
     agree with all that. Cells to hide besides are taken by `cost`, then by size, from the sums of the exposed cell; a
     cell without a cost is never hidden (it is known from elsewhere). What turns out not to be needed is shown again. A
     cell that stays exposed when nothing near it is left to hide is hidden all the same.
@@ -153,10 +153,10 @@ class _Table(Generic[K]):
             return out
         column = {k: i for i, k in enumerate(names)}
         truth = np.array([self.values[k] for k in names], dtype=np.float64)
-        a, domain = self._equations(column), self._domain(names, float(truth.max(initial=1.0)))
+        a, limits = self._equations(column), self._limits(names, float(truth.max(initial=1.0)))
         while doubtful:
             cell, *doubtful = doubtful
-            other = _another(a, truth, domain, column[cell])
+            other = _another(a, truth, limits, column[cell])
             if other is None:
                 out.add(cell)
             else:
@@ -176,33 +176,24 @@ class _Table(Generic[K]):
                 rows[row.tobytes()] = row
         return np.array(list(rows.values()), dtype=np.float64).reshape(len(rows), len(column))
 
-    def _domain(self, names: Sequence[K], largest: float) -> _Domain:
-        shown_small = [k in self.small and k not in self.unseen for k in names]
-        either = [not small and k not in self.unseen for k, small in zip(names, shown_small, strict=True)]
-        low = np.where(shown_small, 1.0, np.where(either, float(self.min_cell), 0.0))
-        high = np.where(shown_small, self.min_cell - 1.0, 2 * largest + self.min_cell)
-        return _Domain(low, high, np.where(either, 3, 1))
+    def _limits(self, names: Sequence[K], largest: float) -> tuple[FloatArray, FloatArray]:
+        """What a reader thinks possible: 1..min_cell - 1 for a small cell, at least min_cell for another large one."""
+        shown_small = np.array([k in self.small and k not in self.unseen for k in names])
+        large = np.array([k not in self.unseen and self.values[k] >= self.min_cell for k in names])
+        low = np.where(shown_small, 1.0, np.where(large, float(self.min_cell), 0.0))
+        return low, np.where(shown_small, self.min_cell - 1.0, 2 * largest + self.min_cell)
 
 
-@dataclass(frozen=True, slots=True)
-class _Domain:
-    """What a reader thinks possible of hidden cells: whole numbers in low..high (kind 1), or 0 besides (kind 3)."""
-
-    low: FloatArray
-    high: FloatArray
-    kind: npt.NDArray[np.int64]
-
-
-def _another(a: FloatArray, truth: FloatArray, domain: _Domain, c: int) -> FloatArray | None:
+def _another(a: FloatArray, truth: FloatArray, limits: tuple[FloatArray, FloatArray], c: int) -> FloatArray | None:
     """A table in whole numbers that agrees with all sums and differs from the truth in cell `c`, if there is one."""
     from scipy.optimize import Bounds, LinearConstraint, milp  # slow to import, and rarely needed
 
     sums = LinearConstraint(a, a @ truth, a @ truth) if len(a) else ()
-    for low, high in ((domain.low[c], truth[c] - 1), (truth[c] + 1, domain.high[c])):
+    for low, high in ((limits[0][c], truth[c] - 1), (truth[c] + 1, limits[1][c])):
         if low > high:
             continue
-        limits = Bounds(_with(domain.low, c, low), _with(domain.high, c, high))
-        found = milp(np.zeros(len(truth)), constraints=sums, integrality=domain.kind, bounds=limits)
+        bounds = Bounds(_with(limits[0], c, low), _with(limits[1], c, high))
+        found = milp(np.zeros(len(truth)), constraints=sums, integrality=np.ones(len(truth)), bounds=bounds)
         if found.x is not None:
             return np.asarray(found.x, dtype=np.float64)
     return None

@@ -15,15 +15,14 @@ from walkrisk.errors import UsageFault
 from walkrisk.estimates.results import ROW_TYPES, Results
 from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows_from_csv, rows_to_csv, write_all
 from walkrisk.reports.manifest import DataSource, manifest, sha256
-from walkrisk.simulation import load_simulation, simulate, write_extract
 from walkrisk.studies.compute import Progress, compute, make_cohort, silent
 from walkrisk.studies.declaration import check_study, contracts, load_study, study_from
-from walkrisk.studies.render import Rendering, render
 from walkrisk.studies.study import Study
-from walkrisk.tables.side_by_side import Published, load_published
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from walkrisk.tables.side_by_side import Published
 
 STUDY_FILE = "study.json"
 PUBLISHED_FILE = "published.toml"
@@ -92,7 +91,7 @@ def run_file(
     study = load_study(path)
     out = out or Path("reports") / study.study.id
     check_output(out)
-    published = load_published(path.with_name(PUBLISHED_FILE)) if path.with_name(PUBLISHED_FILE).is_file() else None
+    published = _published(path.with_name(PUBLISHED_FILE))
     truth: str | None = None
     if data is None:
         progress("Simulating an extract", 0, 0)
@@ -143,8 +142,7 @@ def report_again(folder: Path, *, min_cell: int | None = None) -> Run:
         raise UsageFault(
             f"{folder}: what the run left is not complete or was changed ({type(error).__name__}); run the study again."
         ) from None
-    published_file = folder / PUBLISHED_FILE
-    published = load_published(published_file) if published_file.is_file() else None
+    published = _published(folder / PUBLISHED_FILE)
     truth = (folder / TRUTH_FILE).read_text(encoding="utf-8") if (folder / TRUTH_FILE).is_file() else None
     results = Results(**rows)
     settings = dict(kept["settings"])
@@ -183,12 +181,22 @@ def _simulated_extract(study: Study, declaration: Path, seed: int | None) -> tup
             f"No --data was given and there is no {declaration.name} beside the study to simulate an extract from; "
             "give --data."
         )
+    from walkrisk.simulation import load_simulation, simulate, write_extract
+
     simulation = load_simulation(declaration)
     used = simulation.defaults.seed if seed is None else seed
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "simulated_extract.parquet"
         write_extract(simulate(simulation, n=simulation.defaults.n, seed=used), path)
         return read_extract(path, contracts(study)), used, path.with_suffix(".truth.json").read_text(encoding="utf-8")
+
+
+def _published(path: Path) -> Published | None:
+    if not path.is_file():
+        return None
+    from walkrisk.tables.side_by_side import load_published
+
+    return load_published(path)
 
 
 def _source(extract: Extract, *, simulated: bool, seed: int | None = None) -> DataSource:
@@ -260,6 +268,8 @@ def _write(
     if truth is not None:
         files[TRUTH_FILE] = truth
     if not numbers_only:
+        from walkrisk.studies.render import Rendering, render
+
         rendering = Rendering(
             study=replace(study, settings=replace(study.settings, min_cell=settings["min_cell"])),
             results=results,
