@@ -1,10 +1,10 @@
 #!/usr/bin/env Rscript
 # The reference study as an R user would compute it: stats::glm for every fit, sandwich for the robust covariance.
-#   Rscript reference_study.R --in extract.csv|extract.csv.gz|extract.dta --out numbers.csv [--grid-every K]
+#   Rscript reference_study.R --in extract.csv|extract.csv.gz|extract.dta --out numbers.csv [--grid-every K] [--epsilon E]
 # Kept here:
-#   Rscript reference_study.R --in reference_study_extract.csv.gz --out reference_study.csv --grid-every 25
+#   Rscript reference_study.R --in reference_study_extract.csv.gz --out reference_study.csv --grid-every 25 --epsilon 1e-14
 # where reference_study_extract.csv.gz is 2,500 simulated rows (seed 11). --grid-every K writes every K-th point of the
-# curves. A peer for timing and for numbers. Needs data.table and sandwich, and haven for a .dta extract.
+# curves; --epsilon is the tolerance of glm (1e-10: R's coefficients are then good to about 1e-6 in a robust P value). A peer for timing and for numbers. Needs data.table and sandwich, and haven for a .dta extract.
 # One row of numbers.csv is one number: analysis, exposure, stratum, level, model, variance, n, cases, term, estimate,
 # std_error_log, conf_low, conf_high, p_value. A fit that two analyses share is made once.
 suppressPackageStartupMessages({
@@ -18,13 +18,14 @@ option <- function(name, default = NULL) {
   at <- match(paste0("--", name), args)
   if (is.na(at) && !is.null(default)) return(default)
   if (is.na(at) || at == length(args)) {
-    stop("usage: Rscript reference_study.R --in extract.csv|extract.csv.gz|extract.dta --out numbers.csv [--grid-every K]", call. = FALSE)
+    stop("usage: Rscript reference_study.R --in extract.csv|extract.csv.gz|extract.dta --out numbers.csv [--grid-every K] [--epsilon E]", call. = FALSE)
   }
   args[at + 1]
 }
 path_in <- option("in")
 path_out <- option("out")
 grid_every <- as.integer(option("grid-every", "1"))
+epsilon <- as.numeric(option("epsilon", "1e-10"))
 
 cpu <- function() sum(proc.time()[c("user.self", "sys.self")])
 clock <- c(start = cpu())
@@ -119,7 +120,7 @@ keep_fit <- function(fit) {
        cases = sum(fit$y), max_fitted = max(fit$fitted.values), converged = fit$converged)
 }
 poisson_fit <- function(data, terms, outcome = "lbp_t1") {
-  keep_fit(glm(reformulate(terms, outcome), family = poisson(), data = data, model = FALSE, x = TRUE, epsilon = 1e-10))
+  keep_fit(glm(reformulate(terms, outcome), family = poisson(), data = data, model = FALSE, x = TRUE, epsilon = epsilon, maxit = 100))
 }
 estimate_ci <- function(b, se, back = exp) {
   list(estimate = back(b), std_error_log = se, conf_low = back(b - Z * se), conf_high = back(b + Z * se), p_value = 2 * pnorm(-abs(b / se)))

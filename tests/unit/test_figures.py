@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -143,6 +144,12 @@ def laid_out(figure: Figure) -> dict[Text, Bbox]:
         return {t: t.get_window_extent(canvas.get_renderer()) for t in shown}
 
 
+@cache
+def made(name: str) -> tuple[Figure, dict[Text, Bbox]]:
+    figure = FIGURES[name]()
+    return figure, laid_out(figure)
+
+
 def words(figure: Figure) -> list[str]:
     return [t.get_text().replace("\u00a0", " ") for t in laid_out(figure)]
 
@@ -150,8 +157,7 @@ def words(figure: Figure) -> list[str]:
 # ---------------------------------------------------------------- all figures
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_text_leaves_the_figure_and_none_stands_on_another(name: str) -> None:
-    figure = FIGURES[name]()
-    texts = laid_out(figure)
+    figure, texts = made(name)
     page = figure.bbox
     for text, place in texts.items():
         inside = page.x0 <= place.x0 and place.x1 <= page.x1 and page.y0 <= place.y0 and place.y1 <= page.y1
@@ -163,11 +169,12 @@ def test_no_text_leaves_the_figure_and_none_stands_on_another(name: str) -> None
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_legible(name: str) -> None:
-    assert all(t.get_fontsize() >= 7 for t in laid_out(FIGURES[name]()))
+    assert all(text.get_fontsize() >= 7 for text in made(name)[1])
 
 
-@pytest.mark.parametrize("name", ["curves", "flow", "awkward rows"])
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize(
+    ("name", "fmt"), [("curves", "pdf"), *((n, f) for n in ("flow", "awkward rows") for f in ("svg", "png"))]
+)
 def test_the_same_input_gives_the_same_bytes(name: str, fmt: str) -> None:
     assert render(FIGURES[name](), fmt) == render(FIGURES[name](), fmt)
 
@@ -266,6 +273,7 @@ def test_small_counts_are_not_told(n: int, text: str) -> None:
 
 def test_ratios_as_text() -> None:
     assert scales.ratio_text(0.87, 0.77, 0.98) == "0.87 (0.77-0.98)"
+    assert scales.ratio_text(55.0, 3.0, 9000.4) == "55.00 (3.00-9000)"
     assert scales.ratio_text(1.0, None, None) == "1.00"
     assert scales.ratio_text(1.2, 0.0, math.inf) == "1.20 (0.00-∞)"
 
@@ -374,8 +382,7 @@ def test_the_legend_names_only_what_is_there() -> None:
 
 # ---------------------------------------------------------------- flow
 def test_every_text_of_the_flow_stands_in_its_box() -> None:
-    figure = FIGURES["flow of 12"]()
-    texts = laid_out(figure)
+    figure, texts = made("flow of 12")
     boxes = [p.get_window_extent() for p in figure.findobj(Rectangle) if p is not figure.patch]
     assert len(boxes) == 12 + 13
     for text, place in texts.items():

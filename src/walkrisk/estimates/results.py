@@ -76,6 +76,8 @@ class Results:
     histograms: tuple[HistogramBin, ...]
 
 
+OUTCOME_TABLE = "outcome"  # the descriptive table every run has: people with each outcome
+
 ROW_TYPES: Mapping[str, type] = {
     "estimates": Estimate,
     "curves": CurvePoint,

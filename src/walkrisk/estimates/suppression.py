@@ -61,8 +61,6 @@ def hidden_cells(
     for cell in sorted(added, key=lambda k: (cost[k], values[k]), reverse=True):
         if table.exposed(hidden - {cell}) <= beyond_help:
             hidden.discard(cell)
-    import os
-    if os.environ.get('DBG'): print(beyond_help)
     return frozenset(hidden - set(unseen))
 
 

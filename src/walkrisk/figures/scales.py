@@ -44,7 +44,7 @@ def ratio_text(estimate: float, low: float | None, high: float | None) -> str:
 def _number_text(value: float) -> str:
     if not math.isfinite(value):
         return "∞" if value > 0 else "?"
-    return f"{value:.2f}" if abs(value) < 1000 else f"{value:.3g}"
+    return f"{value:.2f}" if value < 1000 else f"{value:.0f}" if value < _LARGEST else f"{value:.1e}"
 
 
 def on_log_axis(values: Iterable[float]) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from walkrisk.cohorts.prepare import prepare_cohort
 from walkrisk.cohorts.readers import Extract
 from walkrisk.errors import DataFault, ModelFault
 from walkrisk.estimates.characteristics import TOTAL, describe, histogram
-from walkrisk.estimates.results import Characteristic, HistogramBin, Results
+from walkrisk.estimates.results import OUTCOME_TABLE, Characteristic, HistogramBin, Results
 from walkrisk.execution import in_order
 from walkrisk.studies.analyse import Bench, Rows, evalues, make_bench, tasks
 from walkrisk.studies.study import Characteristics, Study
@@ -88,7 +88,7 @@ def compute(study: Study, extract: Extract, *, jobs: int = 1, progress: Progress
         curves=tuple(c for r in rows for c in r.curves),
         flow=cohort.flow,
         cutpoints=tuple(dict.fromkeys(c for r in rows for c in r.cutpoints)),
-        characteristics=tuple(c for d in study.characteristics for c in _characteristics(bench, d)),
+        characteristics=(*_outcome(bench), *(c for d in study.characteristics for c in _characteristics(bench, d))),
         diagnostics=tuple(d for r in rows for d in r.diagnostics),
         histograms=_histograms(bench),
     )
@@ -121,6 +121,14 @@ def _check_across(study: Study, columns: Mapping[str, FloatArray]) -> tuple[list
         faults += more
         warnings += said
     return faults, warnings
+
+
+def _outcome(bench: Bench) -> Iterator[Characteristic]:
+    """How many people of the analytic sample have each outcome, as a table of its own."""
+    everyone = {TOTAL: np.ones(bench.sample.n, dtype=bool)}
+    outcomes = bench.study.outcomes.values()
+    rows = [Variable(v, o.label, "", {1: o.event_word}) for v, o in {o.variable: o for o in outcomes}.items()]
+    return describe(OUTCOME_TABLE, bench.sample.columns, rows, everyone)
 
 
 def _characteristics(bench: Bench, declared: Characteristics) -> list[Characteristic]:

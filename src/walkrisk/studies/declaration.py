@@ -11,6 +11,7 @@ from typing import Any
 from walkrisk.cohorts.variables import sources_of
 from walkrisk.declarations import build, json_schema, suggest
 from walkrisk.errors import StudyFault, UsageFault
+from walkrisk.estimates.results import OUTCOME_TABLE
 from walkrisk.schema import ColumnContract
 from walkrisk.studies.study import RatioAnalysis, Study
 
@@ -324,6 +325,8 @@ def _check_outputs(study: Study, known: list[str], faults: _Faults) -> None:
     steps = [*(s.id for s in study.exclusions), "included"]
     for c in study.characteristics:
         key = f"characteristics ({c.id})"
+        if c.id == OUTCOME_TABLE:
+            faults.add(key, "this id is taken by the table of outcomes that every run has; choose another.")
         faults.names(f"{key}.rows", c.rows, known, "variable")
         if c.by_exposure and c.by_step:
             faults.add(key, "give by_exposure or by_step, not both.")

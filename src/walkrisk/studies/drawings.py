@@ -1,0 +1,153 @@
+"""Which figures a study has, from its rows: flow, dose-response curves, forest plots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from walkrisk.cohorts.eligibility import FlowStep
+from walkrisk.estimates.results import OUTCOME_TABLE, Results
+from walkrisk.estimates.rows import Estimate
+from walkrisk.figures.curves import CurvePanel, dose_response_figure
+from walkrisk.figures.flow import flow_figure
+from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
+from walkrisk.studies.study import CurveFigure, ForestFigure, Study
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """A figure with what stands below it and what a reader who cannot see it is told."""
+
+    id: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+def drawings(study: Study, results: Results, *, flow: tuple[FlowStep, ...], simulated: bool) -> Iterator[Drawing]:
+    """Every figure of a study; `flow` has its small steps merged already."""
+    yield _flow(study, results, flow, simulated)
+    for declared in study.curve_figures:
+        yield _curves(study, results, declared, simulated)
+    for declared in study.forest_figures:
+        yield _forest(study, results, declared, simulated)
+
+
+def events_analysed(study: Study, results: Results) -> int:
+    """People of the analytic sample with the main outcome."""
+    variable = study.outcomes[study.settings.outcome].variable
+    rows = (c for c in results.characteristics if (c.table, c.variable) == (OUTCOME_TABLE, variable))
+    return next((int(c.value or 0) for c in rows if c.statistic == "count"), 0)
+
+
+def _flow(study: Study, results: Results, flow: tuple[FlowStep, ...], simulated: bool) -> Drawing:
+    figure = flow_figure(
+        flow,
+        n_start=results.flow[0].n_before,
+        n_analysed=results.flow[-1].n_after,
+        events=events_analysed(study, results),
+        event_word=study.outcomes[study.settings.outcome].label,
+        simulated=simulated,
+        min_cell=study.settings.min_cell,
+        start_word="Participants in the extract",
+        analysed_word="Analytic sample",
+    )
+    merged = len(flow) < len(results.flow)
+    caption = "Exclusions in order, with the number of people at each." + (
+        " Steps that exclude very few people are shown together." if merged else ""
+    )
+    return Drawing("flow", "Participant flow", caption, figure)
+
+
+def _curves(study: Study, results: Results, declared: CurveFigure, simulated: bool) -> Drawing:
+    curve = next(c for c in study.curves if c.analysis == declared.analysis)
+    panels = [_panel(study, results, declared, e, "ABCDEFGH"[i]) for i, e in enumerate(curve.exposures)]
+    figure = dose_response_figure(
+        panels, simulated=simulated, min_cell=study.settings.min_cell, conf_level=study.settings.conf_level
+    )
+    percent = " and ".join(f"{p:g}" for p in (curve.reference_percentile,))
+    knots = ", ".join(f"{p:g}th" for p in curve.knot_percentiles)
+    caption = (
+        f"{curve.title or study.models[curve.model].label}. Restricted cubic splines with {len(curve.knot_percentiles)} "
+        f"knots at the {knots} percentiles; the reference is the {percent}th percentile (circle). "
+        f"Bands are {100 * study.settings.conf_level:g}% confidence intervals, pale outside the 1st to 99th percentile "
+        f"of people. Bars count people; bars of fewer than {study.settings.min_cell} are not drawn."
+    )
+    return Drawing(declared.id, declared.title, caption, figure)
+
+
+def _panel(study: Study, results: Results, declared: CurveFigure, exposure: str, letter: str) -> CurvePanel:
+    points = [p for p in results.curves if p.analysis == declared.analysis and p.exposure == exposure]
+    knots = [
+        c.value
+        for c in results.cutpoints
+        if c.analysis == declared.analysis and c.exposure == exposure and c.cut.startswith("knot_")
+    ]
+    tests = [
+        e
+        for e in results.estimates
+        if (e.analysis, e.exposure, e.estimand) == (declared.analysis, exposure, "p_nonlinearity")
+    ]
+    described = study.exposures[exposure]
+    return CurvePanel(
+        exposure=described.label or exposure,
+        unit=described.unit,
+        label=letter,
+        points=points,
+        bins=[b for b in results.histograms if b.exposure == exposure],
+        reference=points[0].reference if points else None,
+        knots=knots,
+        x_tick=declared.x_ticks.get(exposure),
+        note=_nonlinearity_note(tests),
+    )
+
+
+def _nonlinearity_note(tests: list[Estimate]) -> str:
+    if not tests or tests[0].p_value is None:
+        return ""
+    return f"P for non-linearity {p_text(tests[0].p_value)}"
+
+
+def p_text(p: float) -> str:
+    """A P value in running text: "= .03", "< .001"."""
+    from walkrisk.tables.numbers import p_value_text
+
+    text = p_value_text(p)
+    return f"{text[0]} {text[1:]}" if text[0] in "<>" else f"= {text}"
+
+
+def _forest(study: Study, results: Results, declared: ForestFigure, simulated: bool) -> Drawing:
+    variance = study.settings.variances[0]
+    rows: list[ForestRow] = []
+    for analysis in (a for i in declared.analyses for a in study.analyses if a.id == i):
+        mine = [
+            e
+            for e in results.estimates
+            if e.analysis == analysis.id
+            and e.model == declared.model
+            and e.variance == (analysis.variances or (variance,))[0]
+            and e.estimand in ("risk_ratio", "hazard_ratio", "odds_ratio")
+        ]
+        for stratum in dict.fromkeys(e.stratum for e in mine):
+            group = [e for e in mine if e.stratum == stratum]
+            rows.append(ForestRow(label=f"{analysis.title}: {stratum}" if stratum else analysis.title))
+            for level in dict.fromkeys(e.level for e in group if e.level != e.reference):
+                cells = tuple(
+                    next((_cell(e) for e in group if (e.exposure, e.level) == (x, level)), None) for x in declared.exposures
+                )
+                rows.append(ForestRow(label=level, cells=cells))
+    figure = forest_figure(
+        rows, panels=[study.exposures[e].label or e for e in declared.exposures], simulated=simulated, label_header=""
+    )
+    reference = next((e.reference for e in results.estimates if e.estimand == "risk_ratio"), "")
+    caption = (
+        f"{study.models[declared.model].label} risk ratios against {reference}, with "
+        f"{100 * study.settings.conf_level:g}% confidence intervals."
+    )
+    return Drawing(declared.id, declared.title, caption, figure)
+
+
+def _cell(e: Estimate) -> ForestCell:
+    return ForestCell(estimate=e.estimate, conf_low=e.conf_low, conf_high=e.conf_high)
