@@ -4,7 +4,8 @@
 # Kept here:
 #   Rscript reference_study.R --in reference_study_extract.csv.gz --out reference_study.csv --grid-every 25 --epsilon 1e-14
 # where reference_study_extract.csv.gz is 2,500 simulated rows (seed 11). --grid-every K writes every K-th point of the
-# curves; --epsilon is the tolerance of glm (1e-10: R's coefficients are then good to about 1e-6 in a robust P value). A peer for timing and for numbers. Needs data.table and sandwich, and haven for a .dta extract.
+# curves. --epsilon is glm's tolerance: 1e-10 leaves the last robust P values good to about 1e-6, 1e-14 more.
+# A peer for timing and for numbers. Needs data.table and sandwich, and haven for a .dta extract.
 # One row of numbers.csv is one number: analysis, exposure, stratum, level, model, variance, n, cases, term, estimate,
 # std_error_log, conf_low, conf_high, p_value. A fit that two analyses share is made once.
 suppressPackageStartupMessages({

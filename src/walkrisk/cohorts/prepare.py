@@ -35,7 +35,7 @@ def prepare_cohort(
     included, flow = apply_exclusions(exclusions, everyone, n)
     return Cohort(
         everyone=everyone,
-        variables={**source_variables, **_described(days, derivations)},
+        variables={**source_variables, **described(days, derivations)},
         included=included,
         step_alone={step.id: eligible(step, everyone) for step in exclusions},
         flow=flow,
@@ -43,7 +43,8 @@ def prepare_cohort(
     )
 
 
-def _described(days: Days | None, derivations: Mapping[str, Derivation]) -> dict[str, Variable]:
+def described(days: Days | None, derivations: Mapping[str, Derivation]) -> dict[str, Variable]:
+    """Labels, units and levels of the person values and derived variables, by name."""
     out: dict[str, Variable] = {}
     if days:
         out |= {name: Variable(name, c.label or name, "days") for name, c in days.counts.items()}

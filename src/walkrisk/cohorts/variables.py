@@ -210,8 +210,8 @@ def apply(d: Any, c: Columns) -> FloatArray:
             raise TypeError(f"no rule for {type(d).__name__}")
 
 
-def _flag(yes: npt.NDArray[np.bool_], *, known: npt.NDArray[np.bool_]) -> FloatArray:
-    return np.where(known, yes.astype(np.float64), np.nan)
+def _flag(yes: npt.NDArray[np.bool_] | np.bool_, *, known: npt.NDArray[np.bool_]) -> FloatArray:
+    return np.where(known, np.asarray(yes, dtype=np.float64), np.nan)
 
 
 def _coalesce(arrays: list[FloatArray]) -> FloatArray:

@@ -292,8 +292,9 @@ def _add_column(values: dict[Key, int], sums: list[Sum[Key]], key: Hashable, col
     values[size] = column.n
     for variable in dict.fromkeys(v for v, _ in column.counts):
         parts = {(key, v, level): n for (v, level), n in column.counts.items() if v == variable}
-        other = column.n - sum(parts.values())  # everyone known of a plain variable; nobody where all levels are listed
-        parts[key, variable, "other"] = other
+        other = column.n - sum(parts.values())  # those known of a plain variable, or with a value that is not a level
+        if other or (variable, "", "mean") in column.described:
+            parts[key, variable, "other"] = other
         values |= parts
         if other >= 0:
             sums.append(Sum(size, tuple(parts)))
@@ -309,15 +310,16 @@ def _add_totals(
     values: dict[Key, int], sums: list[Sum[Key]], table: str, groups: Mapping[str, _Column],
     alias: Mapping[tuple[str, str], Key],
 ) -> None:  # fmt: skip
-    """The rows of a table: groups, and people in none of them, add up to the total."""
+    """The rows of a table: groups, and people in none of them if there are any, add up to the total."""
     parts = {g: c for g, c in groups.items() if g != TOTAL}
     if TOTAL not in groups or not parts:
         return
+    outside = groups[TOTAL].n - sum(c.n for c in parts.values())
     for place in (("", ""), *groups[TOTAL].counts):
-        total = values[(alias[table, TOTAL], *place)]
-        rest = total - sum(values[(alias[table, g], *place)] for g in parts)
-        if rest < 0:
-            continue
-        values[(table, *place)] = rest
-        cells = tuple((alias[table, g], *place) for g in parts)
-        sums.append(Sum((alias[table, TOTAL], *place), (*cells, (table, *place))))
+        cells: tuple[Key, ...] = tuple((alias[table, g], *place) for g in parts)
+        rest = values[(alias[table, TOTAL], *place)] - sum(values[c] for c in cells)
+        if outside:
+            values[(table, *place)] = rest
+            cells = (*cells, (table, *place))
+        if rest >= 0 and outside >= 0:  # groups that overlap add up to nothing
+            sums.append(Sum((alias[table, TOTAL], *place), cells))

@@ -18,7 +18,7 @@ FloatArray = npt.NDArray[np.float64]
 def grid(values: FloatArray, step: float) -> FloatArray:
     """From the smallest known value to the largest in steps of `step` (the last step that fits is the last point)."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    return low + step * np.arange(int(np.floor((high - low) / step + 1e-9)) + 1)
+    return low + step * np.arange(int(np.floor((high - low) / step + 1e-9)) + 1, dtype=np.float64)
 
 
 def curve(

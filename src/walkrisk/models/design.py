@@ -39,9 +39,9 @@ class Factor:
     levels: tuple[float, ...]
     labels: tuple[str, ...]
 
-    def eval(self, columns: Columns) -> pd.Categorical:
+    def eval(self, columns: Columns) -> Any:
         codes = np.searchsorted(self.levels, columns[self.name])
-        return pd.Categorical.from_codes(codes, categories=list(self.labels))
+        return pd.Categorical.from_codes(codes, categories=pd.Index(self.labels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +130,10 @@ def build_design(columns: Columns, terms: Sequence[Term], n: int) -> Design:
     matrix = np.broadcast_to(np.asarray(made), (len(rows), made.shape[1]))  # an intercept alone has one row
     order: list[int] = []
     columns_of: dict[Term, tuple[int, ...]] = {}
-    for term, patsy_term in zip((None, *terms), patsy_terms, strict=True):
+    order.append(info.term_slices[patsy_terms[0]].start)
+    for term, patsy_term in zip(terms, patsy_terms[1:], strict=True):
         span = info.term_slices[patsy_term]
-        if term is not None:
-            columns_of[term] = tuple(range(len(order), len(order) + span.stop - span.start))
+        columns_of[term] = tuple(range(len(order), len(order) + span.stop - span.start))
         order.extend(range(span.start, span.stop))
     names = tuple(info.column_names[i].replace("[T.", "[") for i in order)
     return Design(np.asfortranarray(matrix[:, order]), names, columns_of, _cells(columns, terms))

@@ -37,16 +37,20 @@ def manifest(
 ) -> str:
     """The manifest as JSON: no time stamps and no paths, so that the same inputs give the same bytes."""
     content = {
-        "walkrisk": _version("walkrisk"),
         "simulated": source.simulated,
         "study": {"id": study_id, "sha256": study_sha256},
         "data": asdict(source),
         "settings": dict(settings),
-        "environment": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
+        "environment": versions(),
         "warnings": list(warnings),
         "files": {name: sha256(content) for name, content in sorted(files.items())},
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """Versions of walkrisk, Python and the libraries that computed the numbers."""
+    return {"walkrisk": _version("walkrisk"), "python": platform.python_version()} | {n: _version(n) for n in LIBRARIES}
 
 
 def sha256(content: str | bytes) -> str:

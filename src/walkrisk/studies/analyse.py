@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,23 +67,21 @@ def tasks(study: Study) -> Iterator[tuple[str, Callable[[Bench], Rows]]]:
     """Every analysis of a study as (title, function of the bench), independent of one another, in declared order."""
     for analysis in study.analyses:
         for exposure in analysis.exposures:
-            yield f"{analysis.title} ({exposure})", lambda b, a=analysis, e=exposure: ratio_rows(b, a, e)
-    for spline in study.curves:
-        for exposure in spline.exposures:
-            yield (
-                f"Spline, {spline.analysis} ({exposure})",
-                lambda b, c=spline, e=exposure: _or_nobody(curve_rows, b, c, e),
-            )
+            yield f"{analysis.title} ({exposure})", partial(ratio_rows, analysis=analysis, exposure=exposure)
+    for declared in study.curves:
+        for exposure in declared.exposures:
+            yield f"Spline, {declared.analysis} ({exposure})", partial(curve_rows, declared=declared, exposure=exposure)
     for trend in study.trends:
         for exposure in trend.exposures:
-            yield f"P for trend ({exposure})", lambda b, t=trend, e=exposure: _or_nobody(trend_rows, b, t, e)
+            yield f"P for trend ({exposure})", partial(trend_rows, trend=trend, exposure=exposure)
     for interaction in study.interactions:
-        yield f"Interaction with {interaction.modifier}", lambda b, i=interaction: _or_nobody(interaction_rows, b, i)
+        yield f"Interaction with {interaction.modifier}", partial(interaction_rows, declared=interaction)
 
 
-def _or_nobody(analyse: Callable[..., Rows], *arguments: Any) -> Rows:
+def carry_out(task: Callable[[Bench], Rows], bench: Bench) -> Rows:
+    """The rows of one task; where nobody of its sample can enter the model, a diagnostics row that says so."""
     try:
-        return analyse(*arguments)
+        return task(bench)
     except NobodyLeft as nobody:
         return Rows(diagnostics=(nobody.diagnostic,))
 

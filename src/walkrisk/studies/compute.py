@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +12,13 @@ import numpy.typing as npt
 from walkrisk.cohorts.checks import check_daily_seconds
 from walkrisk.cohorts.cohort import Cohort, Variable
 from walkrisk.cohorts.days import daily_seconds
-from walkrisk.cohorts.prepare import prepare_cohort
+from walkrisk.cohorts.prepare import described, prepare_cohort
 from walkrisk.cohorts.readers import Extract
 from walkrisk.errors import DataFault, ModelFault
 from walkrisk.estimates.characteristics import TOTAL, describe, histogram
 from walkrisk.estimates.results import OUTCOME_TABLE, Characteristic, HistogramBin, Results
 from walkrisk.execution import in_order
-from walkrisk.studies.analyse import Bench, Rows, evalues, make_bench, tasks
+from walkrisk.studies.analyse import Bench, Rows, carry_out, evalues, make_bench, tasks
 from walkrisk.studies.study import Characteristics, Study
 
 FloatArray = npt.NDArray[np.float64]
@@ -80,7 +81,7 @@ def compute(study: Study, extract: Extract, *, jobs: int = 1, progress: Progress
     cohort, warnings = make_cohort(study, extract)
     bench = make_bench(study, cohort)
     rows: list[Rows] = in_order(
-        [(title, lambda f=function: f(bench)) for title, function in tasks(study)], jobs=jobs, progress=progress
+        [(title, partial(carry_out, task, bench)) for title, task in tasks(study)], jobs=jobs, progress=progress
     )
     estimates = [e for r in rows for e in r.estimates]
     results = Results(
@@ -102,6 +103,12 @@ def source_variables(study: Study) -> dict[str, Variable]:
         levels = dict(c.labels) or (dict(enumerate(c.categories, start=1)) if c.kind == "category" else None)
         out[name] = Variable(name, c.meaning or name, c.unit, levels)
     return out
+
+
+def variables_of(study: Study) -> dict[str, Variable]:
+    """Every variable of a study with what tables and figures call it."""
+    outcomes = {o.variable: Variable(o.variable, o.label, "", {1: o.event_word}) for o in study.outcomes.values()}
+    return {**source_variables(study), **described(study.days, study.variables), **outcomes}
 
 
 def _check_across(study: Study, columns: Mapping[str, FloatArray]) -> tuple[list[str], list[str]]:

@@ -11,6 +11,7 @@ from typing import Any
 from walkrisk.cohorts.variables import sources_of
 from walkrisk.declarations import build, json_schema, suggest
 from walkrisk.errors import StudyFault, UsageFault
+from walkrisk.estimates.disclosure import min_cell_faults
 from walkrisk.estimates.results import OUTCOME_TABLE
 from walkrisk.schema import ColumnContract
 from walkrisk.studies.study import RatioAnalysis, Study
@@ -164,8 +165,7 @@ def _check_settings(study: Study, known: list[str], faults: _Faults) -> None:
     faults.name("settings.outcome", s.outcome, study.outcomes, "outcome")
     if not 0.5 <= s.conf_level < 1:
         faults.add("settings.conf_level", f"must be from 0.5 to below 1, got {s.conf_level}; 0.95 is usual.")
-    if s.min_cell < 0:
-        faults.add("settings.min_cell", f"must be 0 or more, got {s.min_cell}.")
+    faults.sentences += [f"settings.{fault}" for fault in min_cell_faults(s.min_cell)]
     if not s.variances:
         faults.add("settings.variances", 'name at least one variance, for example ["HC0"].')
     _check_variance_needs(study, "settings.variances", s.variances, faults)

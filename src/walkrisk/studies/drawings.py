@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from matplotlib.figure import Figure
-
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.estimates.results import OUTCOME_TABLE, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.curves import CurvePanel, dose_response_figure
 from walkrisk.figures.flow import flow_figure
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
+from walkrisk.figures.render import Figure
 from walkrisk.studies.study import CurveFigure, ForestFigure, Study
+from walkrisk.tables.numbers import estimate_interval, p_value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,8 +31,8 @@ def drawings(study: Study, results: Results, *, flow: tuple[FlowStep, ...], simu
     yield _flow(study, results, flow, simulated)
     for declared in study.curve_figures:
         yield _curves(study, results, declared, simulated)
-    for declared in study.forest_figures:
-        yield _forest(study, results, declared, simulated)
+    for plot in study.forest_figures:
+        yield _forest(study, results, plot, simulated)
 
 
 def events_analysed(study: Study, results: Results) -> int:
@@ -67,13 +67,13 @@ def _curves(study: Study, results: Results, declared: CurveFigure, simulated: bo
     figure = dose_response_figure(
         panels, simulated=simulated, min_cell=study.settings.min_cell, conf_level=study.settings.conf_level
     )
-    percent = " and ".join(f"{p:g}" for p in (curve.reference_percentile,))
     knots = ", ".join(f"{p:g}th" for p in curve.knot_percentiles)
     caption = (
-        f"{curve.title or study.models[curve.model].label}. Restricted cubic splines with {len(curve.knot_percentiles)} "
-        f"knots at the {knots} percentiles; the reference is the {percent}th percentile (circle). "
+        f"{curve.title or study.models[curve.model].label}. Restricted cubic splines with "
+        f"{len(curve.knot_percentiles)} knots at the {knots} percentiles; the reference is the {curve.reference_percentile:g}th percentile (circle). "
         f"Bands are {100 * study.settings.conf_level:g}% confidence intervals, pale outside the 1st to 99th percentile "
-        f"of people. Bars count people; bars of fewer than {study.settings.min_cell} are not drawn."
+        f"of people. Bars count people. The axis ends where fewer than {max(study.settings.min_cell, 1)} people "
+        "share a bar, and such bars are not drawn."
     )
     return Drawing(declared.id, declared.title, caption, figure)
 
@@ -91,12 +91,16 @@ def _panel(study: Study, results: Results, declared: CurveFigure, exposure: str,
         if (e.analysis, e.exposure, e.estimand) == (declared.analysis, exposure, "p_nonlinearity")
     ]
     described = study.exposures[exposure]
+    bins = [b for b in results.histograms if b.exposure == exposure]
+    shown = [b for b in bins if b.n >= max(study.settings.min_cell, 1)]
     return CurvePanel(
         exposure=described.label or exposure,
         unit=described.unit,
         label=letter,
         points=points,
-        bins=[b for b in results.histograms if b.exposure == exposure],
+        bins=bins,
+        x_min=shown[0].low if shown else None,
+        x_max=shown[-1].high if shown else None,
         reference=points[0].reference if points else None,
         knots=knots,
         x_tick=declared.x_ticks.get(exposure),
@@ -107,15 +111,8 @@ def _panel(study: Study, results: Results, declared: CurveFigure, exposure: str,
 def _nonlinearity_note(tests: list[Estimate]) -> str:
     if not tests or tests[0].p_value is None:
         return ""
-    return f"P for non-linearity {p_text(tests[0].p_value)}"
-
-
-def p_text(p: float) -> str:
-    """A P value in running text: "= .03", "< .001"."""
-    from walkrisk.tables.numbers import p_value_text
-
-    text = p_value_text(p)
-    return f"{text[0]} {text[1:]}" if text[0] in "<>" else f"= {text}"
+    text = p_value(tests[0].p_value)
+    return f"P for non-linearity {text[0]} {text[1:]}" if text[0] in "<>" else f"P for non-linearity = {text}"
 
 
 def _forest(study: Study, results: Results, declared: ForestFigure, simulated: bool) -> Drawing:
@@ -135,7 +132,8 @@ def _forest(study: Study, results: Results, declared: ForestFigure, simulated: b
             rows.append(ForestRow(label=f"{analysis.title}: {stratum}" if stratum else analysis.title))
             for level in dict.fromkeys(e.level for e in group if e.level != e.reference):
                 cells = tuple(
-                    next((_cell(e) for e in group if (e.exposure, e.level) == (x, level)), None) for x in declared.exposures
+                    next((_cell(e) for e in group if (e.exposure, e.level) == (x, level)), None)
+                    for x in declared.exposures
                 )
                 rows.append(ForestRow(label=level, cells=cells))
     figure = forest_figure(
@@ -150,4 +148,5 @@ def _forest(study: Study, results: Results, declared: ForestFigure, simulated: b
 
 
 def _cell(e: Estimate) -> ForestCell:
-    return ForestCell(estimate=e.estimate, conf_low=e.conf_low, conf_high=e.conf_high)
+    text = "" if e.estimate is None else estimate_interval(e.estimate, e.conf_low, e.conf_high)
+    return ForestCell(estimate=e.estimate, conf_low=e.conf_low, conf_high=e.conf_high, text=text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +22,42 @@ from walkrisk.studies.study import Study
 if TYPE_CHECKING:
     import pandas as pd
 
-    from walkrisk.tables.side_by_side import Published
-
 STUDY_FILE = "study.json"
 PUBLISHED_FILE = "published.toml"
 TRUTH_FILE = "truth.json"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Run:
-    """A finished run: its rows, what was said of the data, and where its files are."""
+    """A finished run: the study, its rows, what was said of the data, and where its files are (None if not written).
 
+    `attached` are texts kept with the results: published figures to set beside them, the truth of a simulation.
+    """
+
+    study: Study
     results: Results
+    source: DataSource
     warnings: tuple[str, ...]
-    out: Path | None
-    summary: str
+    attached: Mapping[str, str]
+    out: Path | None = None
+
+    @property
+    def summary(self) -> str:
+        """What a person wants to know first, in a few lines."""
+        fits = self.results.diagnostics
+        failed, noted = sum(not d.converged for d in fits), sum(bool(d.warnings) for d in fits)
+        analysed = self.results.flow[-1].n_after if self.results.flow else self.source.rows
+        lines = [
+            f"{self.study.study.title}{' (SIMULATED DATA)' if self.source.simulated else ''}: "
+            f"{analysed} people analysed, {len(fits)} models fitted, {len(self.results.estimates)} estimates."
+        ]
+        if failed:
+            lines.append(f"{failed} models gave no estimate; diagnostics.csv says why.")
+        elif noted:
+            lines.append(f"{noted} models carry a remark in diagnostics.csv.")
+        if self.out is not None:
+            lines.append(f"Results are in {self.out}.")
+        return "\n".join(lines)
 
 
 def run(
@@ -47,29 +68,21 @@ def run(
     jobs: int = 1,
     min_cell: int | None = None,
     simulated: bool = False,
-    published: Published | None = None,
     progress: Progress = silent,
 ) -> Run:
     """Carry a study out on a participants' file or data frame; with `out`, leave the finished folder there.
 
-    The rows are the same whatever `jobs`. Raises StudyFault, DataFault, ModelFault or UsageFault with every fault;
-    then nothing is left in `out`.
+    The rows are the same whatever `jobs`. `simulated` says so in every output (it is found out where a truth file
+    lies beside the data). Raises StudyFault, DataFault, ModelFault or UsageFault with every fault; then nothing is
+    left in `out`.
     """
+    study = _with_min_cell(study, min_cell)
     check_study(study)
     if out is not None:
         check_output(Path(out))
     extract, said_simulated = _read(study, data)
-    return _carry_out(
-        study,
-        extract,
-        out=Path(out) if out is not None else None,
-        jobs=jobs,
-        min_cell=min_cell,
-        source=_source(extract, simulated=simulated or said_simulated),
-        published=published,
-        truth=None,
-        progress=progress,
-    )
+    made = _carry_out(study, extract, _source(extract, simulated or said_simulated), {}, jobs, progress)
+    return made if out is None else write(made, Path(out), progress=progress)
 
 
 def run_file(
@@ -88,31 +101,21 @@ def run_file(
 
     `published.toml` beside it is set side by side with the results. `out` defaults to reports/ID.
     """
-    study = load_study(path)
+    study = _with_min_cell(load_study(path), min_cell)
+    check_study(study)
     out = out or Path("reports") / study.study.id
     check_output(out)
-    published = _published(path.with_name(PUBLISHED_FILE))
-    truth: str | None = None
+    attached = _texts(path.parent, (PUBLISHED_FILE,))
     if data is None:
         progress("Simulating an extract", 0, 0)
-        extract, used_seed, truth = _simulated_extract(study, path.with_name("simulation.toml"), seed)
-        source = _source(extract, simulated=True, seed=used_seed)
+        extract, used_seed, attached[TRUTH_FILE] = _simulated_extract(study, path.with_name("simulation.toml"), seed)
+        source = _source(extract, True, seed=used_seed)
     else:
         progress("Reading the data", 0, 0)
         extract, said_simulated = _read(study, data)
-        source = _source(extract, simulated=simulated or said_simulated)
-    return _carry_out(
-        study,
-        extract,
-        out=out,
-        jobs=jobs,
-        min_cell=min_cell,
-        source=source,
-        published=published,
-        truth=truth,
-        progress=progress,
-        numbers_only=numbers_only,
-    )
+        source = _source(extract, simulated or said_simulated)
+    made = _carry_out(study, extract, source, attached, jobs, progress)
+    return write(made, out, numbers_only=numbers_only, progress=progress)
 
 
 def check_files(path: Path, data: Path | None) -> list[str]:
@@ -136,39 +139,79 @@ def report_again(folder: Path, *, min_cell: int | None = None) -> Run:
     try:
         kept = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         study = study_from(json.loads((folder / STUDY_FILE).read_text(encoding="utf-8")))
-        rows = {k: rows_from_csv((folder / f"{k}.csv").read_text(encoding="utf-8"), t) for k, t in ROW_TYPES.items()}
+        rows: dict[str, Any] = {
+            k: rows_from_csv((folder / f"{k}.csv").read_text(encoding="utf-8"), t) for k, t in ROW_TYPES.items()
+        }
         source = DataSource(**kept["data"])
+        warnings = tuple(str(w) for w in kept["warnings"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageFault(
             f"{folder}: what the run left is not complete or was changed ({type(error).__name__}); run the study again."
         ) from None
-    published = _published(folder / PUBLISHED_FILE)
-    truth = (folder / TRUTH_FILE).read_text(encoding="utf-8") if (folder / TRUTH_FILE).is_file() else None
-    results = Results(**rows)
-    settings = dict(kept["settings"])
-    if min_cell is not None:
-        settings["min_cell"] = min_cell
-    return _write(
-        study,
-        results,
-        folder,
+    attached = _texts(folder, (PUBLISHED_FILE, TRUTH_FILE))
+    study = _with_min_cell(study, min_cell)
+    check_study(study)
+    made = Run(
+        study=study,
+        results=Results(**rows),
         source=source,
-        settings=settings,
-        warnings=tuple(kept["warnings"]),
-        published=published,
-        truth=truth,
-        published_text=published_file.read_text(encoding="utf-8") if published else None,
-        numbers_only=False,
-        progress=silent,
+        warnings=warnings,
+        attached=attached,
     )
+    return write(made, folder)
+
+
+def write(made: Run, out: Path, *, numbers_only: bool = False, progress: Progress = silent) -> Run:
+    """Leave a run in the folder `out`, whole or not at all: rows, study, tables, figures, report, manifest."""
+    study_text = json.dumps(as_table(made.study), indent=1, ensure_ascii=False) + "\n"
+    files: dict[str, str | bytes] = {
+        f"{kind}.csv": rows_to_csv(getattr(made.results, kind), row_type) for kind, row_type in ROW_TYPES.items()
+    }
+    files |= {STUDY_FILE: study_text, **made.attached}
+    if not numbers_only:
+        from walkrisk.studies.render import render
+
+        files |= render(made, study_sha256=sha256(study_text), progress=progress)
+    files[MANIFEST] = manifest(
+        study_id=made.study.study.id,
+        study_sha256=sha256(study_text),
+        source=made.source,
+        settings=as_table(made.study.settings),
+        warnings=made.warnings,
+        files=files,
+    )
+    with finished_folder(out) as folder:
+        write_all(folder, files)
+    return replace(made, out=out)
+
+
+def _carry_out(
+    study: Study,
+    extract: Extract,
+    source: DataSource,
+    attached: Mapping[str, str],
+    jobs: int,
+    progress: Progress,
+) -> Run:
+    computed = compute(study, extract, jobs=jobs, progress=progress)
+    return Run(
+        study=study,
+        results=computed.results,
+        source=source,
+        warnings=computed.warnings,
+        attached=attached,
+    )
+
+
+def _with_min_cell(study: Study, min_cell: int | None) -> Study:
+    return study if min_cell is None else replace(study, settings=replace(study.settings, min_cell=min_cell))
 
 
 def _read(study: Study, data: str | Path | pd.DataFrame) -> tuple[Extract, bool]:
     """The extract, and whether a truth file beside it says that it is simulated."""
     if isinstance(data, str | Path):
         path = Path(data)
-        beside = path.with_suffix(".truth.json")
-        return read_extract(path, contracts(study)), beside.is_file()
+        return read_extract(path, contracts(study)), path.with_suffix(".truth.json").is_file()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data_frame.parquet"
         data.to_parquet(path, index=False)
@@ -188,18 +231,11 @@ def _simulated_extract(study: Study, declaration: Path, seed: int | None) -> tup
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "simulated_extract.parquet"
         write_extract(simulate(simulation, n=simulation.defaults.n, seed=used), path)
-        return read_extract(path, contracts(study)), used, path.with_suffix(".truth.json").read_text(encoding="utf-8")
+        truth = path.with_suffix(".truth.json").read_text(encoding="utf-8")
+        return read_extract(path, contracts(study)), used, truth
 
 
-def _published(path: Path) -> Published | None:
-    if not path.is_file():
-        return None
-    from walkrisk.tables.side_by_side import load_published
-
-    return load_published(path)
-
-
-def _source(extract: Extract, *, simulated: bool, seed: int | None = None) -> DataSource:
+def _source(extract: Extract, simulated: bool, *, seed: int | None = None) -> DataSource:
     return DataSource(
         name=extract.name,
         sha256=extract.sha256,
@@ -211,99 +247,6 @@ def _source(extract: Extract, *, simulated: bool, seed: int | None = None) -> Da
     )
 
 
-def _carry_out(
-    study: Study,
-    extract: Extract,
-    *,
-    out: Path | None,
-    jobs: int,
-    min_cell: int | None,
-    source: DataSource,
-    published: Published | None,
-    truth: str | None,
-    progress: Progress,
-    numbers_only: bool = False,
-) -> Run:
-    computed = compute(study, extract, jobs=jobs, progress=progress)
-    settings = asdict(study.settings) | {"min_cell": study.settings.min_cell if min_cell is None else min_cell}
-    if out is None:
-        return Run(computed.results, computed.warnings, None, _summary(study, computed.results, None))
-    text = None if published is None else published.source_text
-    return _write(
-        study,
-        computed.results,
-        out,
-        source=source,
-        settings=settings,
-        warnings=computed.warnings,
-        published=published,
-        truth=truth,
-        published_text=text,
-        numbers_only=numbers_only,
-        progress=progress,
-    )
-
-
-def _write(
-    study: Study,
-    results: Results,
-    out: Path,
-    *,
-    source: DataSource,
-    settings: Mapping[str, Any],
-    warnings: tuple[str, ...],
-    published: Published | None,
-    truth: str | None,
-    published_text: str | None,
-    numbers_only: bool,
-    progress: Progress,
-) -> Run:
-    study_text = json.dumps(as_table(study), indent=1, ensure_ascii=False) + "\n"
-    files: dict[str, str | bytes] = {
-        f"{kind}.csv": rows_to_csv(getattr(results, kind), t) for kind, t in ROW_TYPES.items()
-    }
-    files[STUDY_FILE] = study_text
-    if published_text is not None:
-        files[PUBLISHED_FILE] = published_text
-    if truth is not None:
-        files[TRUTH_FILE] = truth
-    if not numbers_only:
-        from walkrisk.studies.render import Rendering, render
-
-        rendering = Rendering(
-            study=replace(study, settings=replace(study.settings, min_cell=settings["min_cell"])),
-            results=results,
-            source=source,
-            study_sha256=sha256(study_text),
-            warnings=warnings,
-            published=published,
-        )
-        files |= render(rendering, progress=progress)
-    files[MANIFEST] = manifest(
-        study_id=study.study.id,
-        study_sha256=sha256(study_text),
-        source=source,
-        settings=settings,
-        warnings=warnings,
-        files=files,
-    )
-    with finished_folder(out) as folder:
-        write_all(folder, files)
-    return Run(results, warnings, out, _summary(study, results, out))
-
-
-def _summary(study: Study, results: Results, out: Path | None) -> str:
-    analysed = results.flow[-1].n_after if results.flow else 0
-    failed = [d for d in results.diagnostics if not d.converged]
-    noted = [d for d in results.diagnostics if d.warnings]
-    lines = [
-        f"{study.study.title}: {analysed} people analysed, "
-        f"{len(results.diagnostics)} models fitted, {len(results.estimates)} estimates."
-    ]
-    if failed:
-        lines.append(f"{len(failed)} models gave no estimate; diagnostics.csv says why.")
-    elif noted:
-        lines.append(f"{len(noted)} models carry a remark in diagnostics.csv.")
-    if out is not None:
-        lines.append(f"Results are in {out}.")
-    return "\n".join(lines)
+def _texts(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """The texts of those of the named files that are there."""
+    return {n: (folder / n).read_text(encoding="utf-8") for n in names if (folder / n).is_file()}

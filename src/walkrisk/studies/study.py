@@ -229,7 +229,6 @@ class CurveFigure:
     title: str
     analysis: Name
     x_ticks: Mapping[Name, float] = option(factory=dict, doc="Exposure -> distance of the x ticks.")
-    x_percentile: float = option(100.0, doc="The axis ends at this percentile of the exposure.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,12 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A column head, or a span over `parts`; `note` becomes a lettered footnote."""
+    """A column head, or a span over `parts`; `note` becomes a lettered footnote; `words` columns hold text."""
 
     text: str
     note: str = ""
     parts: tuple[Head, ...] = ()
+    words: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,6 @@ def letters(table: Table) -> Mapping[str, str]:
 def _noted(table: Table) -> Iterator[str]:
     for head in table.header:
         yield head.note
-    for head in table.header:
         yield from (p.note for p in head.parts)
     yield from (r.note for r in table.rows)
 

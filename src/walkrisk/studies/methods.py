@@ -1,0 +1,125 @@
+"""Sentences on methods and on how to read the results, composed from what a study declares."""
+
+from __future__ import annotations
+
+from walkrisk.studies.declaration import is_factor
+from walkrisk.studies.study import RatioAnalysis, Study
+
+METHODS = {
+    "modified_poisson": "modified Poisson regression (Poisson regression with a robust variance; Zou 2004)",
+    "log_binomial": "log-binomial regression",
+    "logistic": "logistic regression",
+    "cox": "Cox regression (Efron ties)",
+}
+VARIANCES = {
+    "stata": "the robust sandwich times n/(n-1), as Stata prints it",
+    "HC0": "the robust sandwich (HC0)",
+    "HC1": "HC1",
+    "HC2": "HC2",
+    "HC3": "HC3",
+    "cluster": "cluster-robust",
+    "survey": "design-based (Taylor linearisation over strata and primary sampling units)",
+    "model": "model-based",
+}
+
+
+def methods(study: Study) -> tuple[str, ...]:
+    """The methods in paragraphs: exposures, models, variance, splines, restrictions."""
+    return tuple(text for text in (_exposures(study), _models(study), _curves(study), _further(study)) if text)
+
+
+def interpretation(study: Study, *, simulated: bool) -> tuple[str, ...]:
+    """What the numbers can and cannot mean."""
+    level = f"{100 * study.settings.conf_level:g}%"
+    points = [
+        "Ratios are associations conditional on the covariates of each model among people with complete data; whether "
+        "they are effects depends on confounding, measurement and selection that no model here removes.",
+        f"Intervals are {level} Wald intervals on the log scale, not adjusted for the number of analyses.",
+        "A category without events has no finite ratio and reads as not estimable; its people stay in the denominators.",
+    ]
+    if study.evalues:
+        points.append(
+            "An E-value is the smallest risk ratio that an unmeasured confounder would need with both exposure and "
+            "outcome, beyond the covariates, to explain a ratio (or its limit) away (VanderWeele & Ding 2017)."
+        )
+    if simulated:
+        points.insert(0, "The data are simulated: nothing on this page says anything about people.")
+    return tuple(points)
+
+
+def _exposures(study: Study) -> str:
+    sentences = []
+    for name, e in study.exposures.items():
+        label = (e.label or name).lower() if not e.label.isupper() else e.label
+        if e.cross:
+            sentences.append(f"Categories of {' and '.join(e.cross)} were crossed into joint groups.")
+        elif e.quantiles:
+            sentences.append(f"{label.capitalize()} was cut into {e.quantiles} quantile groups of the analytic sample.")
+        elif e.cuts:
+            limits = ", ".join(f"{c:g}" for c in e.cuts)
+            sentences.append(f"{label.capitalize()} was cut at {limits} {e.unit}".rstrip() + ".")
+    if any(e.quantiles for e in study.exposures.values()):
+        sentences.append("Cut points follow the inverse distribution with averaging; a value equal to one goes down.")
+    return " ".join(sentences)
+
+
+def _models(study: Study) -> str:
+    s = study.settings
+    variances = "; also reported: ".join(
+        [VARIANCES[s.variances[0]], *([", ".join(VARIANCES[v] for v in s.variances[1:])] if s.variances[1:] else [])]
+    )
+    sentences = [
+        f"{study.outcomes[s.outcome].label} was modelled by {METHODS[s.method]}. Variance: {variances}.",
+    ]
+    for name, model in study.models.items():
+        terms = ", ".join(_covariate(study, c) for c in model.covariates) or "no covariates"
+        sentences.append(f"{model.label or name}: {terms}.")
+    sentences.append("Each model uses the people with all of its variables known.")
+    return " ".join(sentences)
+
+
+def _covariate(study: Study, name: str) -> str:
+    variable = study.variables.get(name)
+    label = (variable.label if variable else "") or name
+    return f"{label} (categories)" if is_factor(study, name) else f"{label} (linear)"
+
+
+def _curves(study: Study) -> str:
+    sentences = []
+    for curve in study.curves:
+        knots = ", ".join(f"{p:g}" for p in curve.knot_percentiles)
+        mutual = ", the other exposures as splines with knots of their own" if curve.mutual else ""
+        sentences.append(
+            f"Dose-response ({curve.title or curve.analysis}): restricted cubic splines with knots at percentiles {knots}, "
+            f"reference at percentile {curve.reference_percentile:g}{mutual}."
+        )
+    return " ".join(sentences)
+
+
+def _further(study: Study) -> str:
+    analyses = [a for a in study.analyses if a.group != "main"]
+    return " ".join(_analysis(study, a) for a in analyses)
+
+
+def _analysis(study: Study, a: RatioAnalysis) -> str:
+    said = []
+    if a.stratify:
+        said.append(f"strata of {a.stratify.by}")
+    if a.restrict:
+        said.append(f"restricted by {', '.join(c.variable for c in a.restrict)}")
+    if a.recut:
+        said.append("categories cut again")
+    if a.fixed_cuts:
+        said.append("fixed limits")
+    added = sorted({c for addition in a.add for c in addition.covariates})
+    if added:
+        said.append(f"also adjusted for {', '.join(added)}")
+    for old, new in a.replace_covariates.items():
+        said.append(f"{new} in place of {old}")
+    if a.outcome:
+        said.append(f"outcome {study.outcomes[a.outcome].label}")
+    if a.method:
+        said.append(METHODS[a.method])
+    if a.weighted:
+        said.append("weighted")
+    return f"{a.title}: {'; '.join(said)}." if said else ""

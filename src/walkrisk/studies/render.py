@@ -1,0 +1,171 @@
+"""From a run to its tables, figures and report, as files by name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+
+from walkrisk.errors import StudyFault
+from walkrisk.estimates.disclosure import merge_small_steps
+from walkrisk.figures.render import FORMATS
+from walkrisk.figures.render import render as picture
+from walkrisk.reports.html import (
+    Block,
+    Commands,
+    Facts,
+    FigureBlock,
+    Paragraphs,
+    ReportParts,
+    Section,
+    report_html,
+    table_csv,
+    table_html,
+)
+from walkrisk.reports.manifest import versions
+from walkrisk.studies.compute import Progress
+from walkrisk.studies.drawings import Drawing, drawings, events_analysed
+from walkrisk.studies.methods import interpretation, methods
+from walkrisk.studies.run import PUBLISHED_FILE, Run
+from walkrisk.studies.study import Study
+from walkrisk.studies.tabulations import (
+    descriptive_tables,
+    published_tables,
+    ratio_tables,
+    tabulation,
+    test_table,
+    warning_table,
+)
+from walkrisk.tables.diagnostics import diagnostics_summary
+from walkrisk.tables.numbers import count
+from walkrisk.tables.side_by_side import published_from
+from walkrisk.tables.table import Table
+
+
+def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str | bytes]:
+    """tables/*.html and *.csv, figures/* in every format, and report.html."""
+    simulated = made.source.simulated
+    tables = _tables(made)
+    flow = merge_small_steps(made.results.flow, min_cell=made.study.settings.min_cell)
+    drawn = list(drawings(made.study, made.results, flow=flow, simulated=simulated))
+    files: dict[str, str | bytes] = {}
+    foot = f"{made.study.study.title}. Data: {made.source.name} (SHA-256 {made.source.sha256[:12]})"
+    for table in tables.values():
+        files[f"tables/{table.id}.html"] = table_html(table, simulated=simulated, source=foot)
+        files[f"tables/{table.id}.csv"] = table_csv(table, simulated=simulated)
+    for i, d in enumerate(drawn):
+        progress(f"Drawing {d.title}", i, len(drawn))
+        for fmt in FORMATS:
+            files[f"figures/{d.id}.{fmt}"] = picture(d.figure, fmt)
+    figures = {d.id: _block(d, i, files[f"figures/{d.id}.svg"]) for i, d in enumerate(drawn, start=1)}
+    progress("Writing the report", len(drawn), len(drawn))
+    files["report.html"] = report_html(_report(made, tables, figures, study_sha256))
+    return files
+
+
+def _tables(made: Run) -> dict[str, Table]:
+    """Every table by id: descriptive, ratios, tests, published beside obtained, fits with a remark."""
+    work = tabulation(made.study, made.results, simulated=made.source.simulated)
+    tables: list[Table | None] = [*descriptive_tables(work), *ratio_tables(work), test_table(work)]
+    if PUBLISHED_FILE in made.attached:
+        try:
+            published = published_from(tomllib.loads(made.attached[PUBLISHED_FILE]))
+        except tomllib.TOMLDecodeError as error:
+            raise StudyFault(f"{PUBLISHED_FILE}: is not valid TOML: {error}.") from None
+        tables += published_tables(work, published)
+    tables.append(warning_table(work))
+    return {t.id: t for t in tables if t is not None}
+
+
+def _block(drawing: Drawing, number: int, svg: str | bytes) -> FigureBlock:
+    return FigureBlock(
+        id=drawing.id,
+        title=drawing.title,
+        image=svg,
+        alt=f"{drawing.title}. {drawing.caption}",
+        caption=drawing.caption,
+        number=f"Figure {number}",
+    )
+
+
+def _report(made: Run, tables: dict[str, Table], figures: dict[str, FigureBlock], study_sha256: str) -> ReportParts:
+    about = made.study.study
+    return ReportParts(
+        title=about.title,
+        subtitle=about.question,
+        simulated=made.source.simulated,
+        summary=_summary(made),
+        sections=tuple(s for s in _sections(made, tables, figures, study_sha256) if s.blocks),
+        footer=f"walkrisk {versions()['walkrisk']}. {about.reference}",
+    )
+
+
+def _summary(made: Run) -> tuple[tuple[str, str], ...]:
+    study, source = made.study, made.source
+    outcome = study.outcomes[study.settings.outcome]
+    n, events = (
+        made.results.flow[-1].n_after if made.results.flow else source.rows,
+        events_analysed(study, made.results),
+    )
+    k = study.settings.min_cell
+    cases = f"fewer than {k}" if 0 < events < k else f"{count(events)} ({100 * events / n:.1f}%)"
+    return (
+        ("Population", study.study.population),
+        ("Data", f"{source.name}, {count(source.rows)} rows" + (", simulated" if source.simulated else "")),
+        ("Analysed", f"{count(n)} people"),
+        (outcome.label, f"{cases} {outcome.event_word}"),
+        ("Follows", study.study.reference),
+    )
+
+
+def _sections(
+    made: Run, tables: dict[str, Table], figures: dict[str, FigureBlock], study_sha256: str
+) -> Iterator[Section]:
+    study = made.study
+    described = [tables[c.id] for c in study.characteristics]
+    first, more = described[:1], described[1:]
+    main = [t for t in study.tables if _is_main(study, t.analysis)]
+    rest = [t for t in study.tables if t not in main]
+    curves = [figures[f.id] for f in study.curve_figures]
+    forests = [figures[f.id] for f in study.forest_figures]
+    yield Section(id="methods", title="Methods", blocks=(Paragraphs(texts=methods(study), points=study.study.notes),))
+    yield Section(id="participants", title="Participants", blocks=(figures["flow"], *first))
+    yield Section(id="results", title="Main results", blocks=tuple(tables[t.id] for t in main))
+    yield Section(id="dose", title="Dose-response", blocks=tuple(curves))
+    further: list[Block] = [*forests, *(tables[t.id] for t in rest)]
+    yield Section(id="further", title="Strata and sensitivity analyses", blocks=tuple(further))
+    yield Section(id="testing", title="Tests", blocks=tuple(tables[i] for i in ("tests",) if i in tables))
+    beside = tuple(tables[i] for i in ("published_ratios", "published_facts") if i in tables)
+    yield Section(id="published", title="Published and obtained", blocks=beside)
+    yield Section(id="more", title="Further descriptive tables", blocks=tuple(more))
+    points = interpretation(study, simulated=made.source.simulated)
+    yield Section(id="reading", title="How to read these numbers", blocks=(Paragraphs(points=points),))
+    yield Section(id="fits", title="Model fits", blocks=_fits(made, tables))
+    yield Section(id="origin", title="Where the numbers come from", blocks=_origin(made, study_sha256))
+
+
+def _is_main(study: Study, analyses: tuple[str, ...]) -> bool:
+    return any(a.id in analyses and a.group == "main" for a in study.analyses)
+
+
+def _fits(made: Run, tables: dict[str, Table]) -> tuple[Block, ...]:
+    said = Paragraphs(texts=(" ".join(diagnostics_summary(made.results.diagnostics)),), points=made.warnings)
+    return (said, tables["diagnostics"]) if "diagnostics" in tables else (said,)
+
+
+def _origin(made: Run, study_sha256: str) -> tuple[Block, ...]:
+    source = made.source
+    rows = [
+        ("Data file", source.name),
+        ("SHA-256 of the data", source.sha256),
+        ("Rows, columns read", f"{source.rows}, {source.columns_read} of {source.columns_in_file}"),
+        ("SHA-256 of the study", study_sha256),
+        *([("Seed of the simulation", str(source.seed))] if source.seed is not None else []),
+        ("Counts suppressed below", str(made.study.settings.min_cell)),
+        *versions().items(),
+    ]
+    text = (
+        "Every number above is formatted from estimates.csv, curves.csv, flow.csv, cutpoints.csv, characteristics.csv "
+        "and diagnostics.csv beside this page, which hold them at full precision and unsuppressed; manifest.json has "
+        "the hash of every file. The page can be made again from these without refitting:",
+    )
+    return (Facts(rows=tuple(rows)), Paragraphs(texts=text), Commands(lines=("walkrisk report FOLDER",)))

@@ -1,0 +1,303 @@
+"""Tables of counts and ratios in the layout of a journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from walkrisk.estimates.disclosure import (
+    NOT_REPORTED,
+    RATIOS,
+    Mark,
+    RatioCell,
+    ratio_marks,
+    shown_count,
+    suppression_note,
+)
+from walkrisk.estimates.results import Results
+from walkrisk.estimates.rows import Estimate
+from walkrisk.tables.categories import ExposureLabel, cuts_of, level_names, rounding_note
+from walkrisk.tables.numbers import count, estimate_interval, fixed, p_value
+from walkrisk.tables.table import Head, Row, Table
+
+NO_CASES = "not estimable (no {events})"
+NO_REFERENCE = "not estimable (no {events} in the reference)"
+NOBODY = "not estimable (nobody in this category)"
+NOT_FITTED = "not estimable (see diagnostics)"
+ABSENT = "–"
+SHORT = {"risk_ratio": "RR", "odds_ratio": "OR", "hazard_ratio": "HR"}
+LONG = {"risk_ratio": "risk ratio", "odds_ratio": "odds ratio", "hazard_ratio": "hazard ratio"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisPart:
+    """An analysis in a table, with the analyses its tests and E-values are rows of (empty: not shown)."""
+
+    id: str
+    title: str
+    trend: str = ""
+    trend_score: str = "quartile_median"
+    modifier: str = ""
+    evalues: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelColumn:
+    """A model as a column. `crude` models (no covariates) show no ratio that would give a hidden count away."""
+
+    id: str
+    label: str
+    footnote: str = ""
+    crude: bool = False
+
+
+def ratio_table(
+    id: str,
+    title: str,
+    results: Results,
+    *,
+    analyses: Sequence[AnalysisPart],
+    exposures: Mapping[str, ExposureLabel],
+    models: Sequence[ModelColumn],
+    variance: str,
+    events: str = "cases",
+    conf_level: float = 0.95,
+    min_cell: int = 0,
+    marks: Mapping[RatioCell, Mark] | None = None,
+    number: str = "",
+) -> Table:
+    """Participants, events and a column of ratios a model, by category of each exposure, stratum and analysis.
+
+    One variance is shown: `variance`, or the first an analysis has. `marks` are those of `ratio_marks` on all
+    estimates of the run, made here if not given. An analysis' `trend`, `modifier` and `evalues` add its P for trend, P
+    for interaction (likelihood-ratio and robust) and E-value columns.
+    """
+    marks = ratio_marks(results.estimates, min_cell=min_cell) if marks is None else marks
+    maker = _Maker(results, analyses, exposures, models, variance, events, min_cell, marks)
+    shown = [c for c in marks if c[0] in {a.id for a in analyses}]
+    notes = (maker.abbreviations(conf_level), suppression_note(min_cell, [marks[c] for c in shown]))
+    return Table(
+        id=id,
+        title=title,
+        number=number,
+        header=tuple(maker.header(conf_level)),
+        rows=tuple(row for a in analyses for row in maker.analysis_rows(a)),
+        notes=tuple(n for n in notes if n),
+        label_columns=len(maker.label_heads),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    results: Results
+    analyses: Sequence[AnalysisPart]
+    exposures: Mapping[str, ExposureLabel]
+    models: Sequence[ModelColumn]
+    variance: str
+    events: str
+    min_cell: int
+    marks: Mapping[RatioCell, Mark]
+
+    # ------------------------------------------------------------ header and notes
+
+    @property
+    def label_heads(self) -> tuple[str, ...]:
+        """Heads of the label columns: two where every exposure of the table is the same crossing."""
+        return tuple(self.exposures[e].heading for e in self._crossing.cross) if self._crossing else ("Category",)
+
+    @property
+    def _crossing(self) -> ExposureLabel | None:
+        """The crossing that is the only exposure of the table, if it is one."""
+        labels = {e: self.exposures[e] for a in self.analyses for e in self._exposures_of(a)}
+        only = next(iter(labels.values()), None)
+        return only if only and len(labels) == 1 and only.cross else None
+
+    @property
+    def estimands(self) -> list[str]:
+        """Kinds of ratio in the table."""
+        ids = {a.id for a in self.analyses}
+        return [r for r in RATIOS if any(e.estimand == r and e.analysis in ids for e in self.results.estimates)]
+
+    @property
+    def with_evalues(self) -> bool:
+        return any(a.evalues for a in self.analyses)
+
+    def header(self, conf_level: float) -> Iterator[Head]:
+        kinds = self.estimands
+        ratio = f"{SHORT[kinds[0]] if len(kinds) == 1 else 'Ratio'} ({100 * conf_level:g}% CI)"
+        heads = self.label_heads
+        note = self._limits_note(self.analyses[0].id, self._crossing) if len(heads) > 1 and self._crossing else ""
+        yield from (Head(h, note) for h in heads)
+        yield from (Head("No. of participants"), Head(f"No. of {self.events}"))
+        parts = tuple(Head(m.label, m.footnote) for m in self.models)
+        yield Head(ratio, parts=parts)
+        if self.with_evalues:
+            note = f"Of the {self.models[-1].label.lower()} ratio: how strongly an unmeasured confounder would have to be tied to both."
+            yield Head("E-value", note, parts=(Head("Estimate"), Head("CI limit")))
+
+    def abbreviations(self, conf_level: float) -> str:
+        words = {SHORT[k]: LONG[k] for k in self.estimands} | {"CI": "confidence interval"}
+        return "Abbreviations: " + "; ".join(f"{short}, {words[short]}" for short in sorted(words)) + "."
+
+    # ------------------------------------------------------------ rows
+
+    def _exposures_of(self, part: AnalysisPart) -> list[str]:
+        mine = (e.exposure for e in self.results.estimates if e.analysis == part.id and e.estimand in RATIOS)
+        also = (d.exposure for d in self.results.diagnostics if d.analysis == part.id and d.exposure in self.exposures)
+        return list(dict.fromkeys([*mine, *also]))
+
+    def analysis_rows(self, part: AnalysisPart) -> Iterator[Row]:
+        depth = 0
+        if len(self.analyses) > 1:
+            yield Row(kind="heading", cells=(part.title + self._kind(part),))
+            depth = 1
+        for exposure in self._exposures_of(part):
+            label = self.exposures[exposure]
+            inner = depth
+            if not label.cross or len(self.label_heads) == 1:
+                yield Row(kind="heading", cells=(label.heading,), indent=depth, note=self._limits_note(part.id, label))
+                inner = depth + 1
+            for stratum in self._strata(part.id, exposure):
+                if stratum:
+                    yield Row(kind="heading", cells=(_sentence_case(stratum),), indent=inner)
+                yield from self._block_rows(part, label, stratum, inner + bool(stratum))
+            yield from self._test_rows(part, exposure, inner)
+
+    def _kind(self, part: AnalysisPart) -> str:
+        kinds = {e.estimand for e in self.results.estimates if e.analysis == part.id and e.estimand in RATIOS}
+        return f" ({', '.join(SHORT[k] for k in sorted(kinds))})" if len(self.estimands) > 1 and kinds else ""
+
+    def _limits_note(self, analysis: str, label: ExposureLabel) -> str:
+        names = label.cross or (label.id,)
+        return next((n for e in names if (n := rounding_note(cuts_of(self.results.cutpoints, analysis, e)))), "")
+
+    def _strata(self, analysis: str, exposure: str) -> list[str]:
+        rows = (*self.results.diagnostics, *self.results.estimates)
+        return list(dict.fromkeys(r.stratum for r in rows if r.analysis == analysis and r.exposure == exposure))
+
+    def _block_rows(self, part: AnalysisPart, label: ExposureLabel, stratum: str, indent: int) -> Iterator[Row]:
+        rows = self._estimates(part.id, label.id, stratum)
+        levels = list(dict.fromkeys(level for level, _ in rows))
+        if not levels:
+            width = len(self.label_heads) + 1 + len(self.models) + 2 * self.with_evalues
+            yield Row(cells=("Nobody in this stratum", *[ABSENT] * width), indent=indent)
+        all_levels = self._all_levels(part.id, label.id)
+        names = level_names(all_levels, self.results.cutpoints, part.id, label, self.exposures)
+        for level in levels:
+            name = names[level] if len(self.label_heads) > 1 else (", ".join(names[level]),)
+            cells = (self._ratio(rows, level, m, (part.id, label.id, stratum)) for m in self.models)
+            counts = self._counts(next(r for (lv, _), r in rows.items() if lv == level))
+            yield Row(cells=(*name, *counts, *cells, *self._evalues(part, label.id, level)), indent=indent)
+
+    def _all_levels(self, analysis: str, exposure: str) -> list[str]:
+        rows = self.results.estimates
+        return list(
+            dict.fromkeys(
+                e.level for e in rows if e.analysis == analysis and e.exposure == exposure and e.estimand in RATIOS
+            )
+        )
+
+    def _estimates(self, analysis: str, exposure: str, stratum: str) -> dict[tuple[str, str], Estimate]:
+        mine = [
+            e
+            for e in self.results.estimates
+            if (e.analysis, e.exposure, e.stratum) == (analysis, exposure, stratum) and e.estimand in RATIOS
+        ]
+        variances = dict.fromkeys(e.variance for e in mine)
+        shown = self.variance if self.variance in variances else next(iter(variances), "")
+        return {(e.level, e.model): e for e in mine if e.variance == shown}
+
+    # ------------------------------------------------------------ cells
+
+    def _mark(self, e: Estimate, what: str) -> Mark | None:
+        return self.marks.get((e.analysis, e.exposure, e.stratum, e.level, what))
+
+    def _counts(self, e: Estimate) -> tuple[str, str]:
+        return (
+            shown_count(count(e.n), self._mark(e, "n"), self.min_cell),
+            shown_count(count(e.events), self._mark(e, "events"), self.min_cell),
+        )
+
+    def _ratio(
+        self, rows: Mapping[tuple[str, str], Estimate], level: str, model: ModelColumn, place: tuple[str, str, str]
+    ) -> str:
+        e = rows.get((level, model.id))
+        if e is None:
+            fitted = any((d.analysis, d.exposure, d.stratum) == place and d.model == model.id for d in self.results.diagnostics)
+            return NOT_FITTED if fitted else ABSENT
+        reference = rows.get((e.reference, model.id), e)
+        if level == e.reference:
+            return "1 [Reference]" if e.events else "[Reference]"
+        if e.estimate is None:
+            return self._why_not(e, reference)
+        hidden = [self._mark(r, what) for r in (e, reference) for what in ("n", "events")]
+        if model.crude and any(hidden):
+            return NOT_REPORTED
+        return estimate_interval(e.estimate, e.conf_low, e.conf_high)
+
+    def _why_not(self, e: Estimate, reference: Estimate) -> str:
+        if self._mark(e, "n") == "hidden" or self._mark(e, "events") == "hidden":
+            return NOT_REPORTED
+        if e.n == 0:
+            return NOBODY
+        if e.events == 0:
+            return NO_CASES.format(events=self.events)
+        if reference.events == 0:
+            return NO_REFERENCE.format(events=self.events)
+        return NOT_FITTED
+
+    def _evalues(self, part: AnalysisPart, exposure: str, level: str) -> tuple[str, ...]:
+        if not self.with_evalues:
+            return ()
+        model = self.models[-1].id
+        mine = {
+            e.estimand: e.estimate
+            for e in self.results.estimates
+            if (e.analysis, e.exposure, e.level, e.model) == (part.evalues, exposure, level, model)
+            and e.variance == self.variance
+        }
+        return tuple(fixed(mine[k], 2) if mine.get(k) else ABSENT for k in ("e_value", "e_value_ci"))
+
+    # ------------------------------------------------------------ tests
+
+    def _test_rows(self, part: AnalysisPart, exposure: str, indent: int) -> Iterator[Row]:
+        if part.trend:
+            found = {
+                e.model: e.p_value
+                for e in self.results.estimates
+                if (e.analysis, e.exposure, e.level) == (part.trend, exposure, part.trend_score)
+                and e.variance == self.variance
+            }
+            if found:
+                yield self._test_row("P for trend", found, indent, _trend_note(part.trend_score))
+        tests = [
+            e
+            for e in self.results.estimates
+            if part.modifier
+            and e.estimand == "p_interaction"
+            and (e.exposure, e.stratum) == (exposure, part.modifier)
+        ]
+        likelihood = {e.model: e.p_value for e in tests if e.method == "likelihood_ratio"}
+        robust = {e.model: e.p_value for e in tests if e.method == "wald" and e.variance == self.variance}
+        for name, found in (("likelihood ratio", likelihood), ("robust Wald", robust)):
+            if found:
+                yield self._test_row(f"P for interaction, {name}", found, indent, "")
+
+    def _test_row(self, label: str, by_model: Mapping[str, float | None], indent: int, note: str) -> Row:
+        before = [""] * (len(self.label_heads) + 1)
+        cells = [p_value(by_model[m.id]) if m.id in by_model else "" for m in self.models]
+        return Row(cells=(label, *before, *cells, *[""] * (2 * self.with_evalues)), indent=indent, note=note)
+
+
+def _sentence_case(text: str) -> str:
+    return (text[:1].upper() + text[1:]).replace(">=", "≥").replace("<=", "≤")
+
+
+def _trend_note(score: str) -> str:
+    what = {
+        "quartile_median": "the median of each category as a linear term",
+        "quartile_score": "the number of the category (1, 2, ...) as a linear term",
+        "continuous": "the exposure itself as a linear term",
+    }
+    return f"Test for trend: {what.get(score, score)}."
+
