@@ -83,11 +83,11 @@ RULES = {
 
 def test_joint_groups_keep_their_numbers_when_cells_are_empty() -> None:
     """(first - 1) x 3 + second; nobody is in Q1/T1 or Q2/T3."""
-    columns = {"x": np.array([1.0, 2, 3, 4, NA, 4]), "y": np.array([10.0, 25, 0, 19, 5, NA])}
-    sample = categorise(columns, RULES, 6)
-    np.testing.assert_array_equal(sample.categories["a"], [1, 1, 2, 2, NA, 2])
-    np.testing.assert_array_equal(sample.categories["b"], [2, 3, 1, 2, 1, NA])
-    np.testing.assert_array_equal(sample.categories["joint"], [2, 3, 4, 5, NA, NA])
+    columns = {"x": np.array([1.0, 2, 3, 4, NA, 0, 5]), "y": np.array([10.0, 25, 0, 19, 5, NA, NA])}
+    sample = categorise(columns, RULES, 7)
+    np.testing.assert_array_equal(sample.categories["a"], [1, 1, 2, 2, NA, 1, 2])
+    np.testing.assert_array_equal(sample.categories["b"], [2, 3, 1, 2, 1, NA, NA])
+    np.testing.assert_array_equal(sample.categories["joint"], [2, 3, 4, 5, NA, NA, NA])
     assert RULES["joint"].labels(RULES) == ("Q1/T1", "Q1/T2", "Q1/T3", "Q2/T1", "Q2/T2", "Q2/T3")
 
 

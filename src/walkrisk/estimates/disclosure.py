@@ -50,7 +50,9 @@ def suppression_note(min_cell: int, marks: Iterable[Mark]) -> str:
     if not found:
         return ""
     small = f"Counts from 1 to {min_cell - 1} are shown as <{min_cell}"
-    rest = f"; {NOT_REPORTED} (not reported) hides what would let one of them be worked out" if "hidden" in found else ""
+    rest = (
+        f"; {NOT_REPORTED} (not reported) hides what would let one of them be worked out" if "hidden" in found else ""
+    )
     return f"{small}{rest}."
 
 
@@ -58,7 +60,7 @@ def suppression_note(min_cell: int, marks: Iterable[Mark]) -> str:
 
 
 def merge_small_steps(flow: Sequence[FlowStep], *, min_cell: int) -> tuple[FlowStep, ...]:
-    """The flow with every step that excludes 1..min_cell - 1 people merged with the next one, the last with the one before.
+    """The flow with steps that exclude 1..min_cell - 1 people merged with the next one, the last with the one before.
 
     Ids are joined with "+", reasons with "; ". Empty if all steps together exclude so few.
     """
@@ -102,9 +104,9 @@ def merge_small_bins(bins: Sequence[HistogramBin], *, min_cell: int) -> tuple[Hi
 def ratio_marks(estimates: Sequence[Estimate], *, min_cell: int) -> dict[RatioCell, Mark]:
     """Which counts of the categories of ratio analyses are not shown; give it every estimate of the run.
 
-    People, events and people without event of a category are taken together; their sums are known but for strata. Strata
-    that add up to an unstratified analysis, and joint groups that add up to (or are) the categories of another, are
-    tied to it. Blocks with the same counts are one block.
+    People, events and people without event of a category are taken together; their sums are known but for strata.
+    Strata that add up to an unstratified analysis, and joint groups that add up to (or are) the categories of another,
+    are tied to it. Blocks with the same counts are one block.
     """
     blocks = ratio_blocks(estimates)
     distinct = {_signature(place[1], block): block for place, block in blocks.items()}
@@ -116,7 +118,9 @@ def ratio_marks(estimates: Sequence[Estimate], *, min_cell: int) -> dict[RatioCe
     sums += _strata_links(blocks)
     sums += _joint_links(distinct)
     displayed = {k: 1 if k[1] == "events" else 2 for k in values if k[1] in ("n", "events") and k[2] != ""}
-    unseen = [k for k, v in values.items() if k[1] == "rest" or (k[2] == "" and (k[0] not in whole or is_small(v, min_cell)))]
+    unseen = [
+        k for k, v in values.items() if k[1] == "rest" or (k[2] == "" and (k[0] not in whole or is_small(v, min_cell)))
+    ]
     hidden = hidden_cells(values, sums, min_cell=min_cell, cost=displayed, unseen=unseen)
     out: dict[RatioCell, Mark] = {}
     for place, block in blocks.items():
@@ -148,7 +152,11 @@ def _signature(exposure: str, block: Block) -> Key:
 def _add_block(values: dict[Key, int], sums: list[Sum[Key]], signature: Key, block: Block) -> None:
     whole = (sum(n for n, _ in block.values()), sum(e for _, e in block.values()))
     for level, (n, events) in {**block, "": whole}.items():
-        values |= {(signature, "n", level): n, (signature, "events", level): events, (signature, "rest", level): n - events}
+        values |= {
+            (signature, "n", level): n,
+            (signature, "events", level): events,
+            (signature, "rest", level): n - events,
+        }
         sums.append(Sum((signature, "n", level), ((signature, "events", level), (signature, "rest", level))))
     sums += [Sum((signature, what, ""), tuple((signature, what, level) for level in block)) for what in _KINDS]
 
@@ -179,7 +187,8 @@ def _whole_signature(blocks: Mapping[Place, Block], exposure: str, added: Block)
 def _added(parts: Sequence[Block]) -> dict[str, tuple[int, int]]:
     levels = dict.fromkeys(level for p in parts for level in p)
     return {
-        level: (sum(p.get(level, (0, 0))[0] for p in parts), sum(p.get(level, (0, 0))[1] for p in parts)) for level in levels
+        level: (sum(p.get(level, (0, 0))[0] for p in parts), sum(p.get(level, (0, 0))[1] for p in parts))
+        for level in levels
     }
 
 
@@ -197,7 +206,9 @@ def _joint_links(distinct: Mapping[Key, Block]) -> Iterator[Sum[Key]]:
                 yield from _ties(distinct, joint, block, slice_)
 
 
-def _ties(distinct: Mapping[Key, Block], joint: Key, block: Block, parts: Mapping[str, list[str]]) -> Iterator[Sum[Key]]:
+def _ties(
+    distinct: Mapping[Key, Block], joint: Key, block: Block, parts: Mapping[str, list[str]]
+) -> Iterator[Sum[Key]]:
     added = {a: (sum(block[x][0] for x in levels), sum(block[x][1] for x in levels)) for a, levels in parts.items()}
     for other, counts in distinct.items():
         if other != joint and dict(counts) == added:
@@ -291,7 +302,7 @@ def _add_column(values: dict[Key, int], sums: list[Sum[Key]], key: Hashable, col
     size: Key = (key, "", "")
     values[size] = column.n
     for variable in dict.fromkeys(v for v, _ in column.counts):
-        parts = {(key, v, level): n for (v, level), n in column.counts.items() if v == variable}
+        parts: dict[Key, int] = {(key, v, level): n for (v, level), n in column.counts.items() if v == variable}
         other = column.n - sum(parts.values())  # those known of a plain variable, or with a value that is not a level
         if other or (variable, "", "mean") in column.described:
             parts[key, variable, "other"] = other
@@ -307,9 +318,12 @@ def _add_costs(cost: dict[Key, int], key: Hashable, column: _Column, *, total: b
 
 
 def _add_totals(
-    values: dict[Key, int], sums: list[Sum[Key]], table: str, groups: Mapping[str, _Column],
+    values: dict[Key, int],
+    sums: list[Sum[Key]],
+    table: str,
+    groups: Mapping[str, _Column],
     alias: Mapping[tuple[str, str], Key],
-) -> None:  # fmt: skip
+) -> None:
     """The rows of a table: groups, and people in none of them if there are any, add up to the total."""
     parts = {g: c for g, c in groups.items() if g != TOTAL}
     if TOTAL not in groups or not parts:

@@ -40,13 +40,13 @@ def hidden_cells(
     unseen: Collection[K] = (),
     forced: Collection[K] = (),
 ) -> frozenset[K]:
-    """The cells to hide: those of 1..min_cell - 1, `forced` ones, and others so that none of the small can be worked out.
+    """The cells to hide: small ones (1..min_cell - 1), `forced` ones, and more so that no small one can be worked out.
 
     A reader knows every cell that is not hidden and not `unseen`, every sum, and the rule: a small cell lies in
-    1..min_cell - 1, a large one that is hidden besides is at least min_cell. A small cell is safe when at least two values of it
-    agree with all that. Cells to hide besides are taken by `cost`, then by size, from the sums of the exposed cell; a
-    cell without a cost is never hidden (it is known from elsewhere). What turns out not to be needed is shown again. A
-    cell that stays exposed when nothing near it is left to hide is hidden all the same.
+    1..min_cell - 1, a large one that is hidden besides is at least min_cell. A small cell is safe when at least two
+    values of it agree with all that. Cells to hide besides are taken by `cost`, then by size, from the sums of the
+    exposed cell; a cell without a cost is never hidden (it is known from elsewhere). What turns out not to be needed
+    is shown again. A cell that stays exposed when nothing near it is left to hide is hidden all the same.
     """
     small = {k for k, v in values.items() if is_small(v, min_cell)}
     hidden = small | set(forced) | set(unseen)

@@ -127,7 +127,9 @@ def table_csv(table: Table, *, simulated: bool) -> str:
     if simulated:
         header, rows = [*header, "data"], [[*row, "simulated"] for row in rows]
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([text.replace(NARROW_SPACE, "") for text in row] for row in (header, *rows))
+    csv.writer(out, lineterminator="\n").writerows(
+        [text.replace(NARROW_SPACE, "") for text in row] for row in (header, *rows)
+    )
     return out.getvalue()
 
 

@@ -13,7 +13,7 @@ from walkrisk.figures.flow import flow_figure
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
 from walkrisk.figures.render import Figure
 from walkrisk.studies.study import CurveFigure, ForestFigure, Study
-from walkrisk.tables.numbers import estimate_interval, p_value
+from walkrisk.tables.numbers import ratio_interval, p_value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,12 +68,12 @@ def _curves(study: Study, results: Results, declared: CurveFigure, simulated: bo
         panels, simulated=simulated, min_cell=study.settings.min_cell, conf_level=study.settings.conf_level
     )
     knots = ", ".join(f"{p:g}th" for p in curve.knot_percentiles)
+    k = max(study.settings.min_cell, 1)
     caption = (
-        f"{curve.title or study.models[curve.model].label}. Restricted cubic splines with "
-        f"{len(curve.knot_percentiles)} knots at the {knots} percentiles; the reference is the {curve.reference_percentile:g}th percentile (circle). "
+        f"{curve.title or study.models[curve.model].label}. Restricted cubic splines with {len(curve.knot_percentiles)} "
+        f"knots at the {knots} percentiles; the reference is the {curve.reference_percentile:g}th (circle). "
         f"Bands are {100 * study.settings.conf_level:g}% confidence intervals, pale outside the 1st to 99th percentile "
-        f"of people. Bars count people. The axis ends where fewer than {max(study.settings.min_cell, 1)} people "
-        "share a bar, and such bars are not drawn."
+        f"of people. Bars count people; where fewer than {k} share a bar the axis ends or the bar is left out."
     )
     return Drawing(declared.id, declared.title, caption, figure)
 
@@ -129,7 +129,7 @@ def _forest(study: Study, results: Results, declared: ForestFigure, simulated: b
         ]
         for stratum in dict.fromkeys(e.stratum for e in mine):
             group = [e for e in mine if e.stratum == stratum]
-            rows.append(ForestRow(label=f"{analysis.title}: {stratum}" if stratum else analysis.title))
+            rows.append(ForestRow(label=stratum_label(stratum) or analysis.title))
             for level in dict.fromkeys(e.level for e in group if e.level != e.reference):
                 cells = tuple(
                     next((_cell(e) for e in group if (e.exposure, e.level) == (x, level)), None)
@@ -147,6 +147,11 @@ def _forest(study: Study, results: Results, declared: ForestFigure, simulated: b
     return Drawing(declared.id, declared.title, caption, figure)
 
 
+def stratum_label(stratum: str) -> str:
+    """The name of a stratum for people: "age>=65" is "Age≥65"."""
+    return (stratum[:1].upper() + stratum[1:]).replace(">=", "≥").replace("<=", "≤")
+
+
 def _cell(e: Estimate) -> ForestCell:
-    text = "" if e.estimate is None else estimate_interval(e.estimate, e.conf_low, e.conf_high)
+    text = "" if e.estimate is None else ratio_interval(e.estimate, e.conf_low, e.conf_high)
     return ForestCell(estimate=e.estimate, conf_low=e.conf_low, conf_high=e.conf_high, text=text)

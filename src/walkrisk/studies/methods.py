@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from walkrisk.studies.declaration import is_factor
+from collections.abc import Mapping
+
+from walkrisk.cohorts.cohort import Variable
+from walkrisk.studies.compute import variables_of
 from walkrisk.studies.study import RatioAnalysis, Study
 
 METHODS = {
@@ -35,7 +38,7 @@ def interpretation(study: Study, *, simulated: bool) -> tuple[str, ...]:
         "Ratios are associations conditional on the covariates of each model among people with complete data; whether "
         "they are effects depends on confounding, measurement and selection that no model here removes.",
         f"Intervals are {level} Wald intervals on the log scale, not adjusted for the number of analyses.",
-        "A category without events has no finite ratio and reads as not estimable; its people stay in the denominators.",
+        "A category without events has no finite ratio and reads as not estimable; its people stay in n.",
     ]
     if study.evalues:
         points.append(
@@ -71,17 +74,16 @@ def _models(study: Study) -> str:
     sentences = [
         f"{study.outcomes[s.outcome].label} was modelled by {METHODS[s.method]}. Variance: {variances}.",
     ]
+    variables = variables_of(study)
     for name, model in study.models.items():
-        terms = ", ".join(_covariate(study, c) for c in model.covariates) or "no covariates"
+        terms = ", ".join(_covariate(variables[c]) for c in model.covariates) or "no covariates"
         sentences.append(f"{model.label or name}: {terms}.")
     sentences.append("Each model uses the people with all of its variables known.")
     return " ".join(sentences)
 
 
-def _covariate(study: Study, name: str) -> str:
-    variable = study.variables.get(name)
-    label = (variable.label if variable else "") or name
-    return f"{label} (categories)" if is_factor(study, name) else f"{label} (linear)"
+def _covariate(variable: Variable) -> str:
+    return f"{variable.label} ({'categories' if variable.levels else 'linear'})"
 
 
 def _curves(study: Study) -> str:
@@ -90,32 +92,33 @@ def _curves(study: Study) -> str:
         knots = ", ".join(f"{p:g}" for p in curve.knot_percentiles)
         mutual = ", the other exposures as splines with knots of their own" if curve.mutual else ""
         sentences.append(
-            f"Dose-response ({curve.title or curve.analysis}): restricted cubic splines with knots at percentiles {knots}, "
-            f"reference at percentile {curve.reference_percentile:g}{mutual}."
+            f"Dose-response ({curve.title or curve.analysis}): restricted cubic splines with knots at percentiles "
+            f"{knots}, reference at percentile {curve.reference_percentile:g}{mutual}."
         )
     return " ".join(sentences)
 
 
 def _further(study: Study) -> str:
-    analyses = [a for a in study.analyses if a.group != "main"]
-    return " ".join(_analysis(study, a) for a in analyses)
+    labels = {name: v.label for name, v in variables_of(study).items()}
+    labels |= {name: e.label or name for name, e in study.exposures.items()}
+    return " ".join(_analysis(study, a, labels) for a in study.analyses if a.group != "main")
 
 
-def _analysis(study: Study, a: RatioAnalysis) -> str:
+def _analysis(study: Study, a: RatioAnalysis, labels: Mapping[str, str]) -> str:
     said = []
     if a.stratify:
-        said.append(f"strata of {a.stratify.by}")
+        said.append(f"strata of {labels[a.stratify.by]}")
     if a.restrict:
-        said.append(f"restricted by {', '.join(c.variable for c in a.restrict)}")
+        said.append(f"restricted by {', '.join(labels[c.variable] for c in a.restrict)}")
     if a.recut:
         said.append("categories cut again")
     if a.fixed_cuts:
         said.append("fixed limits")
-    added = sorted({c for addition in a.add for c in addition.covariates})
+    added = [labels[c] for addition in a.add for c in addition.covariates]
     if added:
-        said.append(f"also adjusted for {', '.join(added)}")
+        said.append(f"also adjusted for {', '.join(dict.fromkeys(added))}")
     for old, new in a.replace_covariates.items():
-        said.append(f"{new} in place of {old}")
+        said.append(f"{labels[new]} in place of {labels[old]}")
     if a.outcome:
         said.append(f"outcome {study.outcomes[a.outcome].label}")
     if a.method:

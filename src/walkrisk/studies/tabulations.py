@@ -69,14 +69,14 @@ def test_table(made: Tabulation) -> Table | None:
     study = made.study
     if not (study.trends or study.interactions or study.curves):
         return None
-    names = {i.modifier: _modifier_label(made, i.modifier) for i in study.interactions}
-    names |= {c.analysis: c.title for c in study.curves if c.title}
+    modifiers = {i.modifier: _modifier_label(made, i.modifier) for i in study.interactions}
     return p_value_table(
         made.results.estimates,
         exposures={n: e.label for n, e in made.exposures.items()},
         models=_model_labels(study),
         variance=study.settings.variances[0],
-        names=names,
+        modifiers=modifiers,
+        analyses={c.analysis: c.title for c in study.curves if c.title},
     )
 
 
@@ -100,7 +100,7 @@ def published_tables(made: Tabulation, published: Published) -> tuple[Table, Tab
         published,
         made.results,
         simulated=made.simulated,
-        marks=made.characteristic_marks,
+        characteristic_marks=made.characteristic_marks,
         min_cell=study.settings.min_cell,
     )
     return ratios, facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from walkrisk.estimates.results import CutPoint
 from walkrisk.tables.numbers import fixed
@@ -29,7 +30,9 @@ class ExposureLabel:
 
 def cuts_of(cutpoints: Sequence[CutPoint], analysis: str, exposure: str) -> tuple[CutPoint, ...]:
     """The cut points of an exposure in an analysis, knots left out."""
-    return tuple(c for c in cutpoints if c.analysis == analysis and c.exposure == exposure and not c.cut.startswith("knot"))
+    return tuple(
+        c for c in cutpoints if c.analysis == analysis and c.exposure == exposure and not c.cut.startswith("knot")
+    )
 
 
 def are_limits(cuts: Sequence[CutPoint]) -> bool:
@@ -47,9 +50,11 @@ def category_labels(cuts: Sequence[CutPoint], decimals: int) -> tuple[str, ...]:
     if not values:
         return ()
     exact = are_limits(cuts)
-    shown = next((s for d in range(decimals, MOST_DECIMALS + 1) if _fit(s := [fixed(v, d) for v in values], values, exact)), None)
+    shown = next(
+        (s for d in range(decimals, MOST_DECIMALS + 1) if _fit(s := [fixed(v, d) for v in values], values, exact)), None
+    )
     texts = shown or [repr(v) for v in values]
-    pairs = list(zip(texts, texts[1:], strict=False))
+    pairs = list(pairwise(texts))
     if exact:
         return (f"<{texts[0]}", *(f"{a} to <{b}" for a, b in pairs), f"≥{texts[-1]}")
     return (f"≤{texts[0]}", *(f">{a} to {b}" for a, b in pairs), f">{texts[-1]}")
@@ -71,10 +76,13 @@ def rounding_note(cuts: Sequence[CutPoint]) -> str:
 
 
 def level_names(
-    levels: Sequence[str], cutpoints: Sequence[CutPoint], analysis: str, exposure: ExposureLabel,
+    levels: Sequence[str],
+    cutpoints: Sequence[CutPoint],
+    analysis: str,
+    exposure: ExposureLabel,
     exposures: Mapping[str, ExposureLabel],
-) -> dict[str, tuple[str, ...]]:  # fmt: skip
-    """Level -> its label, one text for a plain exposure, two for joint groups; the level itself where cuts are unknown."""
+) -> dict[str, tuple[str, ...]]:
+    """Level -> its label: one text, two for joint groups; the level itself where cuts are unknown."""
     if exposure.cross:
         parts = [exposures[name] for name in exposure.cross]
         sides = [list(dict.fromkeys(level.split("/")[i] for level in levels)) for i in range(len(parts))]

@@ -11,11 +11,11 @@ from walkrisk.estimates.disclosure import (
     CharacteristicCell,
     Mark,
     characteristic_marks,
-    is_small,
     shown_count,
     suppression_note,
 )
 from walkrisk.estimates.results import Characteristic
+from walkrisk.estimates.suppression import is_small
 from walkrisk.tables.numbers import count, count_percent, mean_sd
 from walkrisk.tables.table import Head, Row, Table
 
@@ -120,8 +120,7 @@ class _Maker:
         if mark:
             return shown_count("", mark, self.min_cell)
         percent = self.cells[group, variable, level, "percent"].value
-        gives_away = self._mark(group, variable, UNKNOWN) and self.unknown(group, variable)
-        return count(n) if gives_away else count_percent(n, percent)
+        return count(n) if self._mark(group, variable, UNKNOWN) else count_percent(n, percent)
 
     def _mean(self, group: str, variable: str, decimals: int) -> str:
         mean = self.cells[group, variable, "", "mean"].value

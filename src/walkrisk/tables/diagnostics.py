@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from walkrisk.cohorts.eligibility import FlowStep
-from walkrisk.estimates.disclosure import is_small, merge_small_steps, shown_count
+from walkrisk.estimates.disclosure import merge_small_steps, shown_count
 from walkrisk.estimates.results import Diagnostic
 from walkrisk.estimates.rows import Estimate
+from walkrisk.estimates.suppression import is_small
 from walkrisk.tables.numbers import count, fixed, p_value
 from walkrisk.tables.table import Head, Row, Table
 
 TESTS = {"p_trend": "Trend", "p_interaction": "Interaction", "p_nonlinearity": "Non-linearity"}
-SCORES = {"quartile_median": "category median", "quartile_score": "category number", "continuous": "the exposure itself"}
+SCORES = {
+    "quartile_median": "category median",
+    "quartile_score": "category number",
+    "continuous": "the exposure itself",
+}
 
 
 def diagnostics_summary(diagnostics: Sequence[Diagnostic]) -> tuple[str, ...]:
@@ -21,7 +26,9 @@ def diagnostics_summary(diagnostics: Sequence[Diagnostic]) -> tuple[str, ...]:
     warned, edge = sum(bool(d.warnings) for d in diagnostics), sum(d.boundary for d in diagnostics)
     return (
         f"{count(n)} models were fitted." if n != 1 else "1 model was fitted.",
-        "All converged." if not failed else f"{count(failed)} did not converge, or had nobody to fit; no estimate of these is reported.",
+        "All converged."
+        if not failed
+        else f"{count(failed)} did not converge, or had nobody to fit; no estimate of these is reported.",
         "None gave a warning." if not warned else f"{count(warned)} gave a warning; they are listed below.",
         *([f"{count(edge)} lie at the boundary of the parameter space."] if edge else []),
     )
@@ -34,7 +41,17 @@ def diagnostics_table(diagnostics: Sequence[Diagnostic], *, id: str = "diagnosti
         return None
     heads = ("Analysis", "Exposure", "Stratum", "Model", "Method", "Converged", "Warning")
     rows = tuple(
-        Row(cells=(d.analysis, d.exposure, d.stratum or "All", d.model, d.method, "Yes" if d.converged else "No", d.warnings))
+        Row(
+            cells=(
+                d.analysis,
+                d.exposure,
+                d.stratum or "All",
+                d.model,
+                d.method,
+                "Yes" if d.converged else "No",
+                d.warnings,
+            )
+        )
         for d in told
     )
     return Table(
@@ -96,4 +113,6 @@ def flow_table(
         rows.append(Row(cells=(s.reason, *cells)))
     merged = ("Steps that exclude few people are put together.",) if len(steps) < len(flow) else ()
     heads = ("Reason for exclusion", "No. before", "No. excluded", "No. after")
-    return Table(id=id, title=title, number=number, header=tuple(Head(h) for h in heads), rows=tuple(rows), notes=merged)
+    return Table(
+        id=id, title=title, number=number, header=tuple(Head(h) for h in heads), rows=tuple(rows), notes=merged
+    )

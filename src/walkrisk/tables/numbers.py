@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 NARROW_SPACE = "\u202f"
 MINUS = "−"
 NOT_AVAILABLE = "NA"
+EXACT = Context(prec=400)  # digits enough for any float
+LARGEST = 1000  # ratios from here on are printed as >999
 
 
 def fixed(value: float | None, places: int) -> str:
@@ -19,7 +21,7 @@ def fixed(value: float | None, places: int) -> str:
     exact = Decimal(repr(float(value)))
     if not exact.is_finite():
         return NOT_AVAILABLE
-    rounded = exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
+    rounded = exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP, context=EXACT)
     return f"{abs(rounded):f}" if rounded >= 0 or rounded.is_zero() else f"{MINUS}{abs(rounded):f}"
 
 
@@ -28,7 +30,9 @@ def count(value: float | None) -> str:
     if value is None:
         return NOT_AVAILABLE
     digits = fixed(value, 0)
-    return f"{round(value):,}".replace(",", NARROW_SPACE).replace("-", MINUS) if len(digits.lstrip(MINUS)) > 4 else digits
+    return (
+        f"{round(value):,}".replace(",", NARROW_SPACE).replace("-", MINUS) if len(digits.lstrip(MINUS)) > 4 else digits
+    )
 
 
 def count_percent(n: float, percent: float | None, places: int = 1) -> str:
@@ -41,15 +45,22 @@ def mean_sd(mean: float | None, sd: float | None, places: int = 1) -> str:
     return fixed(mean, places) if sd is None else f"{fixed(mean, places)} ({fixed(sd, places)})"
 
 
-def interval(low: float, high: float, places: int = 2) -> str:
-    """Limits of an interval: 0.77-0.98, with "to" where one is negative."""
-    return f"{fixed(low, places)}{' to ' if min(low, high) < 0 else '-'}{fixed(high, places)}"
+def ratio(value: float, places: int = 2) -> str:
+    """A ratio: <0.01 where it would be printed as 0.00, >999 from 1000 on."""
+    if value >= LARGEST:
+        return f">{LARGEST - 1}"
+    least = Decimal(1).scaleb(-places)
+    text = fixed(value, places)
+    return f"<{least}" if 0 < value < 1 and Decimal(text) == 0 else text
 
 
-def estimate_interval(estimate: float, low: float | None, high: float | None, places: int = 2) -> str:
-    """0.87 (0.77-0.98)."""
-    value = fixed(estimate, places)
-    return value if low is None or high is None else f"{value} ({interval(low, high, places)})"
+def ratio_interval(estimate: float, low: float | None, high: float | None, places: int = 2) -> str:
+    """0.87 (0.77-0.98); "to" stands between limits where one is printed with a sign."""
+    value = ratio(estimate, places)
+    if low is None or high is None:
+        return value
+    ends = ratio(low, places), ratio(high, places)
+    return f"{value} ({(' to ' if any(e[0] in '<>' for e in ends) else '-').join(ends)})"
 
 
 def p_value(p: float | None) -> str:

@@ -14,10 +14,10 @@ from walkrisk.estimates.disclosure import (
     shown_count,
     suppression_note,
 )
-from walkrisk.estimates.results import Results
+from walkrisk.estimates.results import Diagnostic, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.tables.categories import ExposureLabel, cuts_of, level_names, rounding_note
-from walkrisk.tables.numbers import count, estimate_interval, fixed, p_value
+from walkrisk.tables.numbers import count, p_value, ratio, ratio_interval
 from walkrisk.tables.table import Head, Row, Table
 
 NO_CASES = "not estimable (no {events})"
@@ -124,15 +124,16 @@ class _Maker:
 
     def header(self, conf_level: float) -> Iterator[Head]:
         kinds = self.estimands
-        ratio = f"{SHORT[kinds[0]] if len(kinds) == 1 else 'Ratio'} ({100 * conf_level:g}% CI)"
+        kind = f"{SHORT[kinds[0]] if len(kinds) == 1 else 'Ratio'} ({100 * conf_level:g}% CI)"
         heads = self.label_heads
         note = self._limits_note(self.analyses[0].id, self._crossing) if len(heads) > 1 and self._crossing else ""
         yield from (Head(h, note) for h in heads)
         yield from (Head("No. of participants"), Head(f"No. of {self.events}"))
         parts = tuple(Head(m.label, m.footnote) for m in self.models)
-        yield Head(ratio, parts=parts)
+        yield Head(kind, parts=parts)
         if self.with_evalues:
-            note = f"Of the {self.models[-1].label.lower()} ratio: how strongly an unmeasured confounder would have to be tied to both."
+            of = self.models[-1].label.lower()
+            note = f"Of the {of} ratio: how strong unmeasured confounding would have to be to explain it away."
             yield Head("E-value", note, parts=(Head("Estimate"), Head("CI limit")))
 
     def abbreviations(self, conf_level: float) -> str:
@@ -172,7 +173,7 @@ class _Maker:
         return next((n for e in names if (n := rounding_note(cuts_of(self.results.cutpoints, analysis, e)))), "")
 
     def _strata(self, analysis: str, exposure: str) -> list[str]:
-        rows = (*self.results.diagnostics, *self.results.estimates)
+        rows: tuple[Diagnostic | Estimate, ...] = (*self.results.diagnostics, *self.results.estimates)
         return list(dict.fromkeys(r.stratum for r in rows if r.analysis == analysis and r.exposure == exposure))
 
     def _block_rows(self, part: AnalysisPart, label: ExposureLabel, stratum: str, indent: int) -> Iterator[Row]:
@@ -223,7 +224,9 @@ class _Maker:
     ) -> str:
         e = rows.get((level, model.id))
         if e is None:
-            fitted = any((d.analysis, d.exposure, d.stratum) == place and d.model == model.id for d in self.results.diagnostics)
+            fitted = any(
+                (d.analysis, d.exposure, d.stratum) == place and d.model == model.id for d in self.results.diagnostics
+            )
             return NOT_FITTED if fitted else ABSENT
         reference = rows.get((e.reference, model.id), e)
         if level == e.reference:
@@ -233,7 +236,7 @@ class _Maker:
         hidden = [self._mark(r, what) for r in (e, reference) for what in ("n", "events")]
         if model.crude and any(hidden):
             return NOT_REPORTED
-        return estimate_interval(e.estimate, e.conf_low, e.conf_high)
+        return ratio_interval(e.estimate, e.conf_low, e.conf_high)
 
     def _why_not(self, e: Estimate, reference: Estimate) -> str:
         if self._mark(e, "n") == "hidden" or self._mark(e, "events") == "hidden":
@@ -256,7 +259,8 @@ class _Maker:
             if (e.analysis, e.exposure, e.level, e.model) == (part.evalues, exposure, level, model)
             and e.variance == self.variance
         }
-        return tuple(fixed(mine[k], 2) if mine.get(k) else ABSENT for k in ("e_value", "e_value_ci"))
+        values = (mine.get(k) for k in ("e_value", "e_value_ci"))
+        return tuple(ABSENT if v is None else ratio(v) for v in values)
 
     # ------------------------------------------------------------ tests
 
@@ -273,9 +277,7 @@ class _Maker:
         tests = [
             e
             for e in self.results.estimates
-            if part.modifier
-            and e.estimand == "p_interaction"
-            and (e.exposure, e.stratum) == (exposure, part.modifier)
+            if part.modifier and e.estimand == "p_interaction" and (e.exposure, e.stratum) == (exposure, part.modifier)
         ]
         likelihood = {e.model: e.p_value for e in tests if e.method == "likelihood_ratio"}
         robust = {e.model: e.p_value for e in tests if e.method == "wald" and e.variance == self.variance}
@@ -300,4 +302,3 @@ def _trend_note(score: str) -> str:
         "continuous": "the exposure itself as a linear term",
     }
     return f"Test for trend: {what.get(score, score)}."
-

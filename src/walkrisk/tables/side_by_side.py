@@ -15,14 +15,14 @@ from walkrisk.estimates.disclosure import (
     RATIOS,
     CharacteristicCell,
     Mark,
-    is_small,
     merge_small_steps,
     shown_count,
 )
 from walkrisk.estimates.results import Results
 from walkrisk.estimates.rows import Estimate
+from walkrisk.estimates.suppression import is_small
 from walkrisk.tables.categories import ExposureLabel, level_names
-from walkrisk.tables.numbers import NOT_AVAILABLE, count, estimate_interval, fixed
+from walkrisk.tables.numbers import NOT_AVAILABLE, count, fixed, ratio_interval
 from walkrisk.tables.ratios import SHORT
 from walkrisk.tables.table import Head, Row, Table
 
@@ -138,9 +138,13 @@ def published_ratio_table(
         mine = [(p, e) for p, e in found if (p.exposure, p.analysis, p.model) == block]
         rows += [_ratio_row(p, e, _limits(results, p, label, exposures)) for p, e in mine]
     return Table(
-        id=id, title=title, number=number, header=header, rows=tuple(rows),
+        id=id,
+        title=title,
+        number=number,
+        header=header,
+        rows=tuple(rows),
         notes=tuple(_notes(published, [e for _, e in found if e], simulated=simulated)),
-    )  # fmt: skip
+    )
 
 
 def _matching(estimates: Sequence[Estimate], p: PublishedRatio, variance: str) -> Estimate | None:
@@ -166,13 +170,13 @@ def _limits(results: Results, p: PublishedRatio, label: ExposureLabel, exposures
 
 def _ratio_row(p: PublishedRatio, e: Estimate | None, limits: str) -> Row:
     reference = p.conf_low is None or p.conf_high is None
-    said = "1 [Reference]" if reference and p.estimate == 1 else estimate_interval(p.estimate, p.conf_low, p.conf_high)
+    said = "1 [Reference]" if reference and p.estimate == 1 else ratio_interval(p.estimate, p.conf_low, p.conf_high)
     if e is None or e.estimate is None:
         obtained = NOT_AVAILABLE
     elif e.level == e.reference:
         obtained = "1 [Reference]"
     else:
-        obtained = estimate_interval(e.estimate, e.conf_low, e.conf_high)
+        obtained = ratio_interval(e.estimate, e.conf_low, e.conf_high)
     comparable = e is not None and e.estimate is not None and not reference
     quotient = fixed(e.estimate / p.estimate, 2) if comparable and e and e.estimate else ""
     return Row(cells=(p.level, p.label, said, limits, obtained, quotient, _overlap(p, e)), indent=1)
@@ -187,17 +191,20 @@ def _overlap(p: PublishedRatio, e: Estimate | None) -> str:
 def _notes(published: Published, obtained: Sequence[Estimate], *, simulated: bool) -> Iterator[str]:
     errors = [e.std_error for e in obtained if e.std_error]
     if simulated:
-        scatter = f" One simulated sample scatters around its truth with a standard error of about {fixed(median(errors), 2)} on the log scale." if errors else ""
+        spread = fixed(median(errors), 2) if errors else ""
+        scatter = (
+            f" One simulated sample scatters around its truth, SE about {spread} on the log scale." if errors else ""
+        )
         yield (
-            "The obtained numbers come from simulated data. Agreement shows only that the analysis runs from end to end and "
-            f"that the simulation was declared near the published values; it is no replication.{scatter}"
+            "The obtained numbers come from simulated data. Agreement shows only that the analysis runs from end to "
+            f"end and that the simulation was declared near the published values; it is no replication.{scatter}"
         )
     else:
         yield (
-            "Obtained from the data given to this run. A difference in the second decimal may be rounding; a larger one "
-            "may come from another release of the data, from people who have withdrawn since, or from steps of the "
-            "publication that are not described. Overlapping intervals do not show that two results are the same: where "
-            "the people are the same, so should the numbers be."
+            "Obtained from the data given to this run. A difference in the second decimal may be rounding; a larger "
+            "one may come from another release of the data, from people who have withdrawn since, or from steps of "
+            "the publication that are not described. Overlapping intervals do not show that two results are the same: "
+            "where the people are the same, so should the numbers be."
         )
     sources = list(dict.fromkeys(r.source for r in published.ratios if r.source))
     yield f"Published: {published.reference}"
@@ -245,9 +252,7 @@ def _number(value: float | None, fact: PublishedFact) -> str:
     return count(value) if fact.decimals == 0 else fixed(value, fact.decimals)
 
 
-def _obtained(
-    fact: PublishedFact, results: Results, marks: Mapping[CharacteristicCell, Mark], min_cell: int
-) -> str:
+def _obtained(fact: PublishedFact, results: Results, marks: Mapping[CharacteristicCell, Mark], min_cell: int) -> str:
     source = fact.obtained
     if source is None:
         return ""

@@ -77,7 +77,7 @@ def _letter(i: int) -> str:
 
 
 def plain_rows(table: Table) -> list[list[str]]:
-    """Header and rows as lists of one text a column, footnotes and notes left out; headings stand in the first column."""
+    """Header and rows as lists of one text a column, without notes; headings stand in the first column."""
     width = table.columns
     return [list(table.leaves)] + [[*row.cells, *[""] * (width - len(row.cells))] for row in table.rows]
 
