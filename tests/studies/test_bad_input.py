@@ -120,8 +120,9 @@ def test_a_norwegian_csv_is_read_rightly_and_said(simulated_frame: pd.DataFrame,
 
 def test_a_category_without_events_is_not_estimable(simulated_frame: pd.DataFrame, command: Command, tmp_path: Path) -> None:
     frame = simulated_frame.copy()
-    walked = frame[[f"WalkTmD{i}_NT4ActMX" for i in range(1, 8)]].astype("float64").mean(axis=1) / 60
-    frame.loc[walked > 110, "MSPaLum_NT4CovQ"] = pd.NA
+    daily = frame[[f"WalkTmD{i}_NT4ActMX" for i in range(1, 8)]].astype("float64")
+    walked = daily.where(daily > 0).mean(axis=1) / 60
+    frame.loc[walked > 105, "MSPaLum_NT4CovQ"] = pd.NA
     frame.to_parquet(tmp_path / "extract.parquet", index=False)
     answer = command("reproduce", "--data", tmp_path / "extract.parquet")
     assert answer.code == 0, answer.stderr

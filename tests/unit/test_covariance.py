@@ -127,7 +127,6 @@ def column(entry: list[dict[str, Any]], name: str) -> list[float]:
 MODELS: dict[str, tuple[str, str, list[str], list[str]]] = {
     "breastcancer_stage_receptor": ("breastcancer.csv", "death", [], ["stage", "receptor"]),
     "birthwt_smoke": ("birthwt.csv", "low", ["smoke"], []),
-    "wcgs_full": ("wcgs_cc.csv", "chd69", ["dibpat0", "age0", "sbp0", "chol0", "bmi", "ncigs0", "arcus0"], []),
     "wcgs_dibpat": ("wcgs_cc.csv", "chd69", ["dibpat0"], []),
 }
 

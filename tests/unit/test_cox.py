@@ -50,8 +50,6 @@ def test_units_of_a_covariate_and_order_of_people_change_nothing() -> None:
     terms = [factor("g", columns["g"]), Linear("x")]
     fit = fit_cox(build_design(columns, terms, 150), time, event)
     scaled = {**columns, "x": 1000 * columns["x"] + 5}
-    other = fit_cox(build_design(scaled, terms, 150), time[::-1], event[::-1])
-    np.testing.assert_array_equal(np.isnan(other.coefficients), [True, False, False, False])
     order = np.random.default_rng(0).permutation(150)
     shuffled = {name: values[order] for name, values in scaled.items()}
     again = fit_cox(build_design(shuffled, terms, 150), time[order], event[order])

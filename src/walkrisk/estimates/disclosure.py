@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.estimates.characteristics import TOTAL
 from walkrisk.estimates.results import Characteristic, HistogramBin
 from walkrisk.estimates.rows import Estimate
+from walkrisk.estimates.suppression import Mark as Mark
 from walkrisk.estimates.suppression import Sum, hidden_cells, is_small
 
-Mark = Literal["small", "hidden"]
 Key = tuple[Hashable, ...]
 RatioCell = tuple[str, str, str, str, str]
 """analysis, exposure, stratum, level, and `n` or `events`."""
@@ -128,7 +127,7 @@ def ratio_marks(estimates: Sequence[Estimate], *, min_cell: int) -> dict[RatioCe
             for what in ("n", "events"):
                 key = (_signature(place[1], block), what, level)
                 if key in hidden:
-                    out[(*place, level, what)] = "small" if is_small(values[key], min_cell) else "hidden"
+                    out[(*place, level, what)] = hidden[key]
     return out
 
 
@@ -255,7 +254,7 @@ def characteristic_marks(rows: Sequence[Characteristic], *, min_cell: int) -> di
             for place in (("", ""), *column.counts):
                 key = (alias[table, group], *place)
                 if key in hidden:
-                    out[(table, group, *place)] = "small" if is_small(values[key], min_cell) else "hidden"
+                    out[(table, group, *place)] = hidden[key]
     return out
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 K = TypeVar("K", bound=Hashable)
+Mark = Literal["small", "hidden"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +40,31 @@ def hidden_cells(
     cost: Mapping[K, int],
     unseen: Collection[K] = (),
     forced: Collection[K] = (),
-) -> frozenset[K]:
-    """The cells to hide: small ones (1..min_cell - 1), `forced` ones, and more so that no small one can be worked out.
+) -> dict[K, Mark]:
+    """The cells to hide: small ones (1..min_cell - 1), `forced` ones, and more so that none of these can be worked out.
 
-    A reader knows every cell that is not hidden and not `unseen`, every sum, and the rule: a small cell lies in
-    1..min_cell - 1, a large one that is hidden besides is at least min_cell. A small cell is safe when at least two
-    values of it agree with all that. Cells to hide besides are taken by `cost`, then by size, from the sums of the
-    exposed cell; a cell without a cost is never hidden (it is known from elsewhere). What turns out not to be needed
-    is shown again. A cell that stays exposed when nothing near it is left to hide is hidden all the same.
+    A reader knows every cell that is not hidden and not `unseen`, every sum, and the rule: a cell marked small lies in
+    1..min_cell - 1, a large one that is hidden besides is at least min_cell. A cell is safe when at least two values of
+    it agree with all that. Cells to hide besides are taken by `cost`, then by size, from the sums of the exposed cell;
+    a cell without a cost is never hidden (it is known from elsewhere). Where nothing is left to hide, small cells are
+    marked as any other; where that does not help either the cell stays exposed. What turns out not to be needed is
+    shown again.
     """
     small = {k for k, v in values.items() if is_small(v, min_cell)}
     hidden = small | set(forced) | set(unseen)
-    table = _Table(values, sums, frozenset(small), frozenset(unseen), min_cell)
+    table = _Table(values, sums, frozenset(small | set(forced)), set(unseen) | (set(forced) - small), min_cell)
     beyond_help: set[K] = set()
     added: list[K] = []
     while exposed := table.exposed(hidden) - beyond_help:
         more, helpless = _candidates(table, exposed, hidden, cost)
-        beyond_help |= helpless
+        beyond_help |= helpless - table.veil(helpless)
         added += more
         hidden |= set(more)
     for cell in sorted(added, key=lambda k: (cost[k], values[k]), reverse=True):
         if table.exposed(hidden - {cell}) <= beyond_help:
             hidden.discard(cell)
-    return frozenset(hidden - set(unseen))
+    marked_small = small - table.unbounded
+    return {k: "small" if k in marked_small else "hidden" for k in values if k in hidden and k not in unseen}
 
 
 def _candidates(
@@ -93,8 +96,8 @@ def _candidates(
 class _Table(Generic[K]):
     values: Mapping[K, int]
     sums: Sequence[Sum[K]]
-    small: frozenset[K]
-    unseen: frozenset[K]
+    guarded: frozenset[K]
+    unbounded: set[K]
     min_cell: int
     sums_of: dict[K, list[Sum[K]]] = field(default_factory=dict)
     witnesses: list[frozenset[K]] = field(default_factory=list)
@@ -105,6 +108,14 @@ class _Table(Generic[K]):
             for cell in s.cells:
                 self.sums_of.setdefault(cell, []).append(s)
 
+    def veil(self, cells: Collection[K]) -> set[K]:
+        """Those of these cells that gain from having the small cells around them marked as any other hidden cell."""
+        near = {c: {k for k in self.neighbours([c]) if k in self.guarded} - self.unbounded for c in cells}
+        for more in near.values():
+            self.unbounded.update(more)
+        self.done.clear()
+        return {c for c, more in near.items() if more}
+
     def neighbours(self, cells: Collection[K]) -> KeysView[K]:
         """Cells that stand in a sum with one of these, in order."""
         return dict.fromkeys(k for c in cells for s in self.sums_of.get(c, ()) for k in s.cells).keys()
@@ -114,11 +125,11 @@ class _Table(Generic[K]):
         return (self.values[cell] < self.min_cell, cost[cell], self.values[cell])
 
     def components(self, hidden: Collection[K]) -> list[list[K]]:
-        """Hidden cells that are tied by sums, group by group, where there is a small one among them."""
+        """Hidden cells that are tied by sums, group by group, where there is a guarded one among them."""
         left = dict.fromkeys(k for k in self.values if k in hidden)
         groups = []
         for start in self.values:
-            if start in left and start in self.small:
+            if start in left and start in self.guarded:
                 group, reach = [], [start]
                 del left[start]
                 while reach:
@@ -131,7 +142,7 @@ class _Table(Generic[K]):
         return groups
 
     def exposed(self, hidden: Collection[K]) -> set[K]:
-        """Small cells that take one value only in all tables a reader may think of.
+        """Guarded cells that take one value only in all tables a reader may think of.
 
         Once a table is found that differs from the truth in hidden cells only, it counts again for as long as they are
         hidden.
@@ -141,7 +152,7 @@ class _Table(Generic[K]):
             together = frozenset(group)
             if together not in self.done:
                 safe = {k for changed in self.witnesses if changed <= together for k in changed}
-                self.done[together] = self._exposed_in(group, [k for k in group if k in self.small and k not in safe])
+                self.done[together] = self._exposed_in(group, [k for k in group if k in self.guarded and k not in safe])
             out |= self.done[together]
         return out
 
@@ -176,8 +187,8 @@ class _Table(Generic[K]):
 
     def _limits(self, names: Sequence[K], largest: float) -> tuple[FloatArray, FloatArray]:
         """What a reader thinks possible: 1..min_cell - 1 for a small cell, at least min_cell for another large one."""
-        shown_small = np.array([k in self.small and k not in self.unseen for k in names])
-        large = np.array([k not in self.unseen and self.values[k] >= self.min_cell for k in names])
+        shown_small = np.array([k in self.guarded and k not in self.unbounded for k in names])
+        large = np.array([k not in self.unbounded and self.values[k] >= self.min_cell for k in names])
         low = np.where(shown_small, 1.0, np.where(large, float(self.min_cell), 0.0))
         return low, np.where(shown_small, self.min_cell - 1.0, 2 * largest + self.min_cell)
 

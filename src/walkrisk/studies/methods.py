@@ -53,14 +53,14 @@ def interpretation(study: Study, *, simulated: bool) -> tuple[str, ...]:
 def _exposures(study: Study) -> str:
     sentences = []
     for name, e in study.exposures.items():
-        label = (e.label or name).lower() if not e.label.isupper() else e.label
+        label = e.label or name
         if e.cross:
             sentences.append(f"Categories of {' and '.join(e.cross)} were crossed into joint groups.")
         elif e.quantiles:
-            sentences.append(f"{label.capitalize()} was cut into {e.quantiles} quantile groups of the analytic sample.")
+            sentences.append(f"{label} was cut into {e.quantiles} quantile groups of the analytic sample.")
         elif e.cuts:
             limits = ", ".join(f"{c:g}" for c in e.cuts)
-            sentences.append(f"{label.capitalize()} was cut at {limits} {e.unit}".rstrip() + ".")
+            sentences.append(f"{label} was cut at {limits} {e.unit}".rstrip() + ".")
     if any(e.quantiles for e in study.exposures.values()):
         sentences.append("Cut points follow the inverse distribution with averaging; a value equal to one goes down.")
     return " ".join(sentences)

@@ -9,13 +9,12 @@ from walkrisk.estimates.disclosure import (
     NOT_REPORTED,
     UNKNOWN,
     CharacteristicCell,
-    Mark,
     characteristic_marks,
     shown_count,
     suppression_note,
 )
 from walkrisk.estimates.results import Characteristic
-from walkrisk.estimates.suppression import is_small
+from walkrisk.estimates.suppression import Mark, is_small
 from walkrisk.tables.numbers import count, count_percent, mean_sd
 from walkrisk.tables.table import Head, Row, Table
 

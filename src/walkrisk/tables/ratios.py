@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from walkrisk.estimates.disclosure import (
     NOT_REPORTED,
     RATIOS,
-    Mark,
     RatioCell,
     ratio_marks,
     shown_count,
@@ -16,6 +15,7 @@ from walkrisk.estimates.disclosure import (
 )
 from walkrisk.estimates.results import Diagnostic, Results
 from walkrisk.estimates.rows import Estimate
+from walkrisk.estimates.suppression import Mark
 from walkrisk.tables.categories import ExposureLabel, cuts_of, level_names, rounding_note
 from walkrisk.tables.numbers import count, p_value, ratio, ratio_interval
 from walkrisk.tables.table import Head, Row, Table

@@ -14,13 +14,12 @@ from walkrisk.estimates.disclosure import (
     NOT_REPORTED,
     RATIOS,
     CharacteristicCell,
-    Mark,
     merge_small_steps,
     shown_count,
 )
 from walkrisk.estimates.results import Results
 from walkrisk.estimates.rows import Estimate
-from walkrisk.estimates.suppression import is_small
+from walkrisk.estimates.suppression import Mark, is_small
 from walkrisk.tables.categories import ExposureLabel, level_names
 from walkrisk.tables.numbers import NOT_AVAILABLE, count, fixed, ratio_interval
 from walkrisk.tables.ratios import SHORT
