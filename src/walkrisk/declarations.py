@@ -58,6 +58,8 @@ def build(cls: type[T], table: object, where: str, faults: list[str]) -> T | Non
 
 
 def _value(hint: Any, raw: object, where: str, faults: list[str]) -> Any:
+    if hint == Name:
+        return _scalar(hint, raw, where, faults)
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return _union(args, raw, where, faults)
@@ -167,6 +169,8 @@ def _schema_object(cls: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    if hint == Name:
+        return {"type": "string", "pattern": f"^{IDENTIFIER.pattern}$"}
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         options = [_schema(a, definitions) for a in args if a is not type(None)]
@@ -188,8 +192,6 @@ def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
             definitions[name] = {}
             definitions[name] = _schema_object(hint, definitions)
         return {"$ref": f"#/$defs/{name}"}
-    if hint == Name:
-        return {"type": "string", "pattern": f"^{IDENTIFIER.pattern}$"}
     simple: dict[Any, dict[str, Any]] = {
         str: {"type": "string"},
         float: {"type": "number"},
