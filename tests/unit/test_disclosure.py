@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given, settings
@@ -46,7 +46,11 @@ def tables_like(
     inside = [(i, j) for i in range(rows) for j in range(columns)]
     asked = [c for c in inside if c in hidden]
     ranges = [
-        range(1, min_cell) if hidden[c] == "small" else range(min_cell, largest) if values[c] >= min_cell else range(largest)
+        range(1, min_cell)
+        if hidden[c] == "small"
+        else range(min_cell, largest)
+        if values[c] >= min_cell
+        else range(largest)
         for c in asked
     ]
     for guess in product(*ranges):
@@ -59,10 +63,10 @@ def tables_like(
             yield made
 
 
-small_tables = st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=2, max_size=2)
+small_tables = st.lists(st.lists(st.integers(0, 6), min_size=3, max_size=3), min_size=2, max_size=2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(small_tables, st.integers(3, 4))
 def test_no_small_cell_can_be_worked_out_from_the_totals(inside: list[list[int]], min_cell: int) -> None:
     values, sums = margins(inside)
@@ -71,7 +75,7 @@ def test_no_small_cell_can_be_worked_out_from_the_totals(inside: list[list[int]]
     small = {c for c, v in values.items() if 1 <= v < min_cell}
     assert small <= hidden.keys()
     seen: dict[Cell, set[int]] = {c: set() for c in small}
-    for guess in tables_like(values, hidden, (2, 3), min_cell, 14):
+    for guess in tables_like(values, hidden, (2, 3), min_cell, 10):
         for c in small:
             seen[c].add(guess[c])
         if all(len(v) > 1 for v in seen.values()):
@@ -112,10 +116,8 @@ def step(name: str, before: int, excluded: int) -> FlowStep:
 
 def test_a_small_step_is_merged_with_the_next_and_the_last_with_the_one_before() -> None:
     flow = (step("a", 100, 3), step("b", 97, 20), step("c", 77, 0), step("d", 77, 2))
-    assert merge_small_steps(flow, min_cell=5) == (FlowStep("a+b", "A; B", 100, 23, 77),) + (
-        FlowStep("c+d", "C; D", 77, 2, 75),
-    ) or merge_small_steps(flow, min_cell=5) == (FlowStep("a+b+c+d", "A; B; C; D", 100, 25, 75),)
-    assert all(not 1 <= s.n_excluded < 5 for s in merge_small_steps(flow, min_cell=5))
+    assert merge_small_steps(flow[:3], min_cell=5) == (FlowStep("a+b", "A; B", 100, 23, 77), flow[2])
+    assert merge_small_steps(flow, min_cell=5) == (FlowStep("a+b+c+d", "A; B; C; D", 100, 25, 75),)
     assert merge_small_steps(flow, min_cell=0) == flow
     assert merge_small_steps((step("a", 100, 3),), min_cell=5) == ()
 
@@ -129,7 +131,7 @@ def test_merged_steps_keep_the_people(excluded: list[int], min_cell: int) -> Non
     merged = merge_small_steps(flow, min_cell=min_cell)
     assert all(not 1 <= s.n_excluded < min_cell and s.n_before - s.n_excluded == s.n_after for s in merged)
     assert sum(s.n_excluded for s in merged) == (sum(excluded) if merged else sum(s.n_excluded for s in merged))
-    assert all(a.n_after == b.n_before for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a.n_after == b.n_before for a, b in pairwise(merged))
 
 
 def test_small_bins_are_merged() -> None:
@@ -214,7 +216,8 @@ def described(
         def add(variable: str, level: str, statistic: str, value: float, known: int, group: str = group) -> None:
             rows.append(
                 Characteristic(
-                    table=table, variable=variable, level=level, group=group, statistic=statistic, value=value, known=known
+                    table=table, variable=variable, level=level, group=group, statistic=statistic,
+                    value=value, known=known,
                 )
             )  # fmt: skip
 
@@ -257,7 +260,7 @@ def test_a_small_unknown_is_not_given_back_by_the_other_group_or_the_levels() ->
 counts_of_two = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12)), min_size=3, max_size=3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(counts_of_two)
 def test_no_line_of_a_descriptive_table_has_a_single_hidden_cell(cells: list[tuple[int, int, int]]) -> None:
     names = ("A", "B", "C")
@@ -289,8 +292,12 @@ def test_a_small_group_shows_nothing() -> None:
 
 def test_the_same_people_are_hidden_alike_in_two_tables() -> None:
     total = {"v": (60, 40)}
-    one = described("one", {"A": {"v": (3, 20)}, "B": {"v": (57, 20)}, "Total": total}, {"A": 23, "B": 77, "Total": 100})
-    two = described("two", {"X": {"v": (30, 20)}, "Y": {"v": (30, 20)}, "Total": total}, {"X": 50, "Y": 50, "Total": 100})
+    one = described(
+        "one", {"A": {"v": (3, 20)}, "B": {"v": (57, 20)}, "Total": total}, {"A": 23, "B": 77, "Total": 100}
+    )
+    two = described(
+        "two", {"X": {"v": (30, 20)}, "Y": {"v": (30, 20)}, "Total": total}, {"X": 50, "Y": 50, "Total": 100}
+    )
     marks = characteristic_marks([*one, *two], min_cell=5)
     assert {c[1:] for c in marks if c[1] == "Total"} == set()
     assert ("one", "A", "v", "0") in marks

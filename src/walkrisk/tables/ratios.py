@@ -239,12 +239,10 @@ class _Maker:
         return ratio_interval(e.estimate, e.conf_low, e.conf_high)
 
     def _why_not(self, e: Estimate, reference: Estimate) -> str:
-        if self._mark(e, "n") == "hidden" or self._mark(e, "events") == "hidden":
-            return NOT_REPORTED
         if e.n == 0:
-            return NOBODY
+            return NOT_REPORTED if self._mark(e, "n") else NOBODY
         if e.events == 0:
-            return NO_CASES.format(events=self.events)
+            return NOT_REPORTED if self._mark(e, "events") else NO_CASES.format(events=self.events)
         if reference.events == 0:
             return NO_REFERENCE.format(events=self.events)
         return NOT_FITTED
