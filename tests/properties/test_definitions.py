@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -79,6 +80,6 @@ def test_a_flow_adds_up_and_its_order_does_not_change_who_stays(values: np.ndarr
     np.testing.assert_array_equal(keep, other)
     assert flow[0].n_before == 20
     assert flow[-1].n_after == keep.sum()
-    for step, following in zip(flow, flow[1:], strict=False):
+    for step, following in itertools.pairwise(flow):
         assert step.n_after == following.n_before
     assert all(s.n_before - s.n_excluded == s.n_after for s in flow)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,9 +141,14 @@ def index_of(results: Results) -> Index:
 def read_witness(path: Path) -> pd.DataFrame:
     """The numbers of an independent program; texts empty where not applicable, numbers NaN."""
     texts = ("analysis", "exposure", "stratum", "level", "model", "variance", "term")
-    table = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values={
-        name: [""] for name in ("n", "cases", "estimate", "std_error_log", "conf_low", "conf_high", "p_value")
-    })
+    table = pd.read_csv(
+        path,
+        dtype=dict.fromkeys(texts, str),
+        keep_default_na=False,
+        na_values={
+            name: [""] for name in ("n", "cases", "estimate", "std_error_log", "conf_low", "conf_high", "p_value")
+        },
+    )
     return table
 
 
@@ -380,15 +385,15 @@ def assert_all_agree(comparison: Comparison, analysis: str, *, at_least: int) ->
 class Oracle:
     """The doors of this module, as a fixture hands them to the tests."""
 
-    compare: Callable[..., Comparison] = staticmethod(compare_all)
-    read: Callable[[Path], pd.DataFrame] = staticmethod(read_witness)
-    check: Callable[..., None] = staticmethod(assert_all_agree)
+    compare: Callable[..., Comparison]
+    read: Callable[[Path], pd.DataFrame]
+    check: Callable[..., None]
 
 
 @pytest.fixture(scope="session")
 def oracle() -> Oracle:
     """Reads a witness, compares it with Results, and asserts that an analysis agrees."""
-    return Oracle()
+    return Oracle(compare_all, read_witness, assert_all_agree)
 
 
 @pytest.fixture(scope="session")
@@ -398,6 +403,6 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="session")
-def small(study: Study) -> Iterator[Computed]:
+def small(study: Study) -> Computed:
     """The reference study on the small simulated extract that is kept here."""
-    yield compute(study, read_extract(HERE / "reference_study_extract.csv.gz", contracts(study)))
+    return compute(study, read_extract(HERE / "reference_study_extract.csv.gz", contracts(study)))

@@ -73,9 +73,7 @@ def glm_fit(data: Columns, model: str, engine: str = "newton") -> Fit:
 
 @pytest.mark.parametrize("engine", ["newton", "statsmodels"])
 @pytest.mark.parametrize("model", GLM)
-def test_coefficients_and_likelihood_are_those_of_glm(
-    data: Columns, r: pd.DataFrame, model: str, engine: str
-) -> None:
+def test_coefficients_and_likelihood_are_those_of_glm(data: Columns, r: pd.DataFrame, model: str, engine: str) -> None:
     fit = glm_fit(data, model, engine)
     assert fit.converged
     assert fit.warnings == ()
@@ -117,9 +115,7 @@ def test_survey_variance_is_that_of_svyglm(data: Columns, r: pd.DataFrame) -> No
     fit = glm_fit(data, "poisson_weighted")
     design = survey_design(data["stratum"], data["psu"])
     np.testing.assert_allclose(fit.coefficients, numbers(r, "survey", "coefficient"), rtol=COEFFICIENT)
-    np.testing.assert_allclose(
-        std_errors(fit, "survey", design=design), numbers(r, "survey", "survey"), rtol=STD_ERROR
-    )
+    np.testing.assert_allclose(std_errors(fit, "survey", design=design), numbers(r, "survey", "survey"), rtol=STD_ERROR)
 
 
 def test_survey_variance_of_a_domain_counts_the_empty_sampling_unit(data: Columns, r: pd.DataFrame) -> None:

@@ -82,11 +82,13 @@ def test_no_analysis_of_the_oracle_is_left_out(comparison: Any) -> None:
 
 def _sav_ready(frame: pd.DataFrame) -> pd.DataFrame:
     """Nullable integers as floats, dates as they are: what an SPSS file can hold."""
-    return frame.assign(**{
-        name: column.astype("float64")
-        for name, column in frame.items()
-        if pd.api.types.is_numeric_dtype(column.dtype)
-    })
+    return frame.assign(
+        **{
+            name: column.astype("float64")
+            for name, column in frame.items()
+            if pd.api.types.is_numeric_dtype(column.dtype)
+        }
+    )
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".sav"])

@@ -1,7 +1,8 @@
-"""What an analysis of a study does to its sample: cutting, restricting, stratifying, adding, dropping; on made-up data."""
+"""What an analysis of a study does to its sample: cutting, restricting, stratifying, adding, on made-up data."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 from typing import Any
@@ -57,14 +58,16 @@ ANALYSIS = {"id": "a", "title": "A", "exposures": ["volume"], "models": ["crude"
 
 def frame(n: int = 400, seed: int = 3) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
-    made = pd.DataFrame({
-        "pid": np.arange(n),
-        "dose": np.round(rng.gamma(4, 20, n), 1),
-        "pace": np.round(rng.normal(3, 0.3, n), 2),
-        "age": np.round(rng.uniform(20, 80, n)),
-        "sex": rng.integers(0, 2, n).astype(float),
-        "health": rng.integers(1, 5, n).astype(float),
-    })  # fmt: skip
+    made = pd.DataFrame(
+        {
+            "pid": np.arange(n),
+            "dose": np.round(rng.gamma(4, 20, n), 1),
+            "pace": np.round(rng.normal(3, 0.3, n), 2),
+            "age": np.round(rng.uniform(20, 80, n)),
+            "sex": rng.integers(0, 2, n).astype(float),
+            "health": rng.integers(1, 5, n).astype(float),
+        }
+    )
     risk = np.exp(-1.2 - 0.006 * (made["dose"] - 80) + 0.01 * (made["age"] - 50))
     made["case"] = (rng.random(n) < np.minimum(risk, 0.95)).astype(float)
     made["rare"] = ((made["case"] == 1) & (rng.random(n) < 0.4)).astype(float)
@@ -163,15 +166,17 @@ def test_fixed_limits_of_one_exposure_leave_the_others_uncut_in_a_restricted_sam
     data = frame()
     results = run(
         data,
-        analyses=[{
-            **ANALYSIS,
-            "exposures": ["volume", "speed"],
-            "restrict": [{"variable": "health", "above": 2}],
-            "fixed_cuts": {"volume": [60, 80, 100]},
-        }],
-    )  # fmt: skip
-    cut = [c.value for c in results.cutpoints if c.exposure == "speed"]
-    assert cut == quantile_cuts(data["pace"].to_numpy(), 2).tolist()
+        analyses=[
+            {
+                **ANALYSIS,
+                "exposures": ["volume", "speed"],
+                "restrict": [{"variable": "health", "above": 2}],
+                "fixed_cuts": {"speed": [3.1]},
+            }
+        ],
+    )
+    cut = [c.value for c in results.cutpoints if c.exposure == "volume"]
+    assert cut == quantile_cuts(data["dose"].to_numpy(), 4).tolist()
 
 
 def test_strata_keep_the_quartiles_of_the_whole_sample() -> None:
@@ -202,8 +207,11 @@ def test_joint_groups_refer_to_the_lowest_of_both() -> None:
     assert (row.reference, row.n) == ("Q1/S1", (codes == 6).sum())
     assert row.estimate == pytest.approx(risk_ratio(codes, data["case"], 6), rel=1e-9)
     assert {(c.exposure, c.cut) for c in results.cutpoints} == {
-        ("volume", "p25"), ("volume", "p50"), ("volume", "p75"), ("speed", "p50"),
-    }  # fmt: skip
+        ("volume", "p25"),
+        ("volume", "p50"),
+        ("volume", "p75"),
+        ("speed", "p50"),
+    }
 
 
 def test_mutual_adjustment_is_linear_and_only_where_declared() -> None:
@@ -252,7 +260,12 @@ def test_a_ratio_per_unit() -> None:
 
 @pytest.mark.parametrize(
     ("method", "estimand"),
-    [("modified_poisson", "risk_ratio"), ("log_binomial", "risk_ratio"), ("logistic", "odds_ratio"), ("cox", "hazard_ratio")],
+    [
+        ("modified_poisson", "risk_ratio"),
+        ("log_binomial", "risk_ratio"),
+        ("logistic", "odds_ratio"),
+        ("cox", "hazard_ratio"),
+    ],
 )
 def test_the_estimand_follows_the_method(method: str, estimand: str) -> None:
     results = run(frame(), analyses=[{**ANALYSIS, "method": method}])
@@ -293,7 +306,6 @@ def test_people_outside_the_analysis_keep_their_sampling_unit_in_the_design() ->
     assert a.std_error != pytest.approx(b.std_error, rel=1e-4)
 
 
-@pytest.mark.xfail(raises=ValueError, reason="independent_columns does not take an empty design")
 def test_a_stratum_without_cases_has_rows_and_a_sentence() -> None:
     data = frame()
     data["rare"] = np.where(data["sex"] == 1, 0.0, data["rare"])
@@ -334,7 +346,9 @@ def test_knots_reference_and_curve() -> None:
     results = run(data, curves=[{**CURVE, "reference_percentile": 50}])
     x = np.sort(data["dose"].to_numpy())
     knots = [(x[39] + x[40]) / 2, (x[199] + x[200]) / 2, (x[359] + x[360]) / 2]  # 400 people: the steps themselves
-    assert [(c.cut, c.value) for c in results.cutpoints] == list(zip(["knot_p10", "knot_p50", "knot_p90"], knots, strict=True))
+    assert [(c.cut, c.value) for c in results.cutpoints] == list(
+        zip(["knot_p10", "knot_p50", "knot_p90"], knots, strict=True)
+    )
     assert {p.reference for p in results.curves} == {knots[1]}
     assert results.curves[0].x == x[0]
     columns = {"dose": data["dose"].to_numpy(), "age": data["age"].to_numpy()}
@@ -349,9 +363,17 @@ def test_knots_reference_and_curve() -> None:
 
 
 def test_a_mutual_curve_holds_the_other_spline_too() -> None:
-    results = run(frame(), curves=[{
-        **CURVE, "exposures": ["volume", "speed"], "step": {"volume": 5, "speed": 0.05}, "mutual": True,
-    }])  # fmt: skip
+    results = run(
+        frame(),
+        curves=[
+            {
+                **CURVE,
+                "exposures": ["volume", "speed"],
+                "step": {"volume": 5, "speed": 0.05},
+                "mutual": True,
+            }
+        ],
+    )
     assert [d.parameters for d in results.diagnostics] == [6, 6]
     assert results.diagnostics[0].log_likelihood == pytest.approx(results.diagnostics[1].log_likelihood, rel=1e-10)
 
@@ -488,7 +510,9 @@ def test_winsorising_one_exposure_leaves_another_of_the_same_variable() -> None:
     assert run(data, exposures=exposures, curves=[CURVE]).curves == plain.curves
 
 
-@pytest.mark.xfail(raises=(AssertionError, ZeroDivisionError, KeyError, ValueError), reason="a traceback, not a sentence")
+@pytest.mark.xfail(
+    raises=(AssertionError, ZeroDivisionError, KeyError, ValueError), reason="a traceback, not a sentence"
+)
 @pytest.mark.parametrize(
     "parts",
     [
@@ -501,14 +525,25 @@ def test_winsorising_one_exposure_leaves_another_of_the_same_variable() -> None:
             id="one person left, stata",
         ),
         pytest.param(
-            {"analyses": [{**ANALYSIS, "variances": ["HC3"], "outcome": "rare", "restrict": [{"variable": "case", "equals": 0}]}]},
+            {
+                "analyses": [
+                    {
+                        **ANALYSIS,
+                        "variances": ["HC3"],
+                        "outcome": "rare",
+                        "restrict": [{"variable": "case", "equals": 0}],
+                    }
+                ]
+            },
             id="nobody with the outcome, HC3",
         ),
         pytest.param(
             {"analyses": [{**ANALYSIS, "method": "cox", "variances": ["HC3"]}]},
             id="Cox with HC3",
         ),
-        pytest.param({"settings": {"outcome": "case", "method": "cox"}, "curves": [CURVE]}, id="Cox as the setting, a curve"),
+        pytest.param(
+            {"settings": {"outcome": "case", "method": "cox"}, "curves": [CURVE]}, id="Cox as the setting, a curve"
+        ),
         pytest.param(
             {"analyses": [{**ANALYSIS, "method": "cox", "restrict": [{"variable": "dose", "below": 40}]}]},
             id="Cox with one category left",
@@ -522,13 +557,11 @@ def test_winsorising_one_exposure_leaves_another_of_the_same_variable() -> None:
             id="characteristics by an exposure without categories",
         ),
     ],
-)  # fmt: skip
+)
 def test_faults_are_sentences_never_tracebacks(parts: dict[str, Any]) -> None:
     variables = {"pid_like": {"op": "copy", "from": "health"}}
     data = frame()
     data["health"] = np.arange(400.0)
     data.loc[7, "case"] = 1.0
-    try:
+    with contextlib.suppress(DataFault, ModelFault, StudyFault):
         run(data, variables=variables, **parts)
-    except (DataFault, ModelFault, StudyFault):
-        pass

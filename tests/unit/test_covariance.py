@@ -144,7 +144,11 @@ def test_public_data_give_the_numbers_of_sandwich(statistics: Path, name: str) -
     fit = fit_model("modified_poisson", build_design(columns, terms, len(table)), table[outcome].to_numpy(dtype=float))
     expected = json.loads((statistics / "out" / "modpois.json").read_text())[name]
     np.testing.assert_allclose(fit.coefficients, column(expected["HC0"], "estimate"), rtol=1e-8)
-    for variance, key in (("model", "model_based"), ("stata", "stata_robust"), *((h, h) for h in ("HC0", "HC1", "HC2", "HC3"))):
+    for variance, key in (
+        ("model", "model_based"),
+        ("stata", "stata_robust"),
+        *((h, h) for h in ("HC0", "HC1", "HC2", "HC3")),
+    ):
         got = np.sqrt(np.diag(covariance(fit, variance)))
         np.testing.assert_allclose(got, column(expected[key], "std_error"), rtol=1e-6, err_msg=variance)
 

@@ -21,9 +21,7 @@ def test_two_deaths_by_hand() -> None:
     """Exposed at risk 2 of 3 at the first death (exposed), 1 of 2 at the second (not): 2e^b (1 + e^b) balance, b solves
     1 - 2t/(2t + 1) - t/(t + 1) = 0 for t = e^b, so t = 1/sqrt(2)."""
     x = np.array([1.0, 1.0, 0.0])
-    fit = fit_cox(
-        build_design({"x": x}, [Linear("x")], 3), np.array([1.0, 3.0, 2.0]), np.array([1.0, 0.0, 1.0])
-    )
+    fit = fit_cox(build_design({"x": x}, [Linear("x")], 3), np.array([1.0, 3.0, 2.0]), np.array([1.0, 0.0, 1.0]))
     np.testing.assert_allclose(np.exp(fit.coefficients[1]), 1 / np.sqrt(2), rtol=1e-6)
 
 
@@ -55,9 +53,7 @@ def test_units_of_a_covariate_and_order_of_people_change_nothing() -> None:
     again = fit_cox(build_design(shuffled, terms, 150), time[order], event[order])
     factors = np.array([1, 1, 1000])
     np.testing.assert_allclose(again.coefficients[1:] * factors, fit.coefficients[1:], rtol=1e-5)
-    np.testing.assert_allclose(
-        covariance(again, "HC0") * np.outer(factors, factors), covariance(fit, "HC0"), rtol=1e-5
-    )
+    np.testing.assert_allclose(covariance(again, "HC0") * np.outer(factors, factors), covariance(fit, "HC0"), rtol=1e-5)
 
 
 def test_weights_in_proportion_give_the_same_ratio_and_robust_variance() -> None:
@@ -71,9 +67,7 @@ def test_weights_in_proportion_give_the_same_ratio_and_robust_variance() -> None
 def test_collinear_columns_go_and_are_named() -> None:
     columns, time, event = data()
     columns["constant"], columns["twice"] = np.ones(150), 2 * columns["x"]
-    fit = fit_cox(
-        build_design(columns, [Linear("x"), Linear("constant"), Linear("twice")], 150), time, event
-    )
+    fit = fit_cox(build_design(columns, [Linear("x"), Linear("constant"), Linear("twice")], 150), time, event)
     assert fit.estimated.tolist() == [False, True, False, False]
     assert fit.warnings == ("constant, twice: a combination of earlier columns, so left out.",)
 

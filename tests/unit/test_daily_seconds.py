@@ -95,10 +95,16 @@ def test_columns_are_named_by_day() -> None:
 def test_person_values_by_hand() -> None:
     """Day 2 of the first person has no lying: walking loses it, running keeps it. The second has no valid day."""
     columns = {
-        "LyD1": [30000.0, 0.0], "LyD2": [0.0, NA], "LyD3": [30000.0, NA],
-        "WalkD1": [3600.0, 600.0], "WalkD2": [7200.0, NA], "WalkD3": [NA, 0.0],
-        "RunD1": [60.0, NA], "RunD2": [120.0, NA], "RunD3": [NA, NA],
-    }  # fmt: skip
+        "LyD1": [30000.0, 0.0],
+        "LyD2": [0.0, NA],
+        "LyD3": [30000.0, NA],
+        "WalkD1": [3600.0, 600.0],
+        "WalkD2": [7200.0, NA],
+        "WalkD3": [NA, 0.0],
+        "RunD1": [60.0, NA],
+        "RunD2": [120.0, NA],
+        "RunD3": [NA, NA],
+    }
     arrays = {name: np.array(values) for name, values in columns.items()}
     got = person_values(DAYS, daily_seconds(DAYS, arrays))
     np.testing.assert_array_equal(got["recorded"], [3, 1])

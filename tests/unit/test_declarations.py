@@ -65,10 +65,15 @@ def test_a_table_becomes_what_it_declares() -> None:
     got, faults = built(WHOLE)
     assert faults == []
     assert got == Drawing(
-        title="t", source="x_1", n=4, ratio=2.0, names={1: "one", -2: "minus two"}, marks=(1.0, 2.5),
+        title="t",
+        source="x_1",
+        n=4,
+        ratio=2.0,
+        names={1: "one", -2: "minus two"},
+        marks=(1.0, 2.5),
         shapes={"a": Square(op="square", side=1.0), "b": Circle(op="circle", radius=2.5)},
         first=Square(op="square", side=0.0),
-    )  # fmt: skip
+    )
     assert isinstance(got.ratio, float)
 
 
@@ -97,13 +102,19 @@ def test_the_way_back_leaves_defaults_out() -> None:
         ({"names": ["a"]}, "names: must be a table, got a list."),
         ({"marks": 3}, "marks: must be a list, got a number."),
         ({"marks": [1, "2"]}, "marks[1]: must be a number, got '2'."),
-        ({"shapes": {"a": {"op": "circel"}}}, "shapes.a.op: must be one of circle, square; got 'circel'; did you mean circle?."),
+        (
+            {"shapes": {"a": {"op": "circel"}}},
+            "shapes.a.op: must be one of circle, square; got 'circel'; did you mean circle?.",
+        ),
         ({"shapes": {"a": {}}}, "shapes.a.op: must be one of circle, square; it is missing."),
         ({"shapes": {"a": {"op": "square"}}}, "shapes.a.side: is missing and has no default."),
-        ({"shapes": {"a b": {"op": "square", "side": 1}}}, "shapes: keys must be plain names (letters, digits, underscores), got 'a b'."),
+        (
+            {"shapes": {"a b": {"op": "square", "side": 1}}},
+            "shapes: keys must be plain names (letters, digits, underscores), got 'a b'.",
+        ),
         ({"first": 3}, "first: must be a table, got a number."),
     ],
-)  # fmt: skip
+)
 def test_faults_name_their_key_and_say_what_is_wanted(change: dict[str, Any], fault: str) -> None:
     got, faults = built({"title": "t", "from": "x", **change})
     assert got is None
@@ -112,7 +123,18 @@ def test_faults_name_their_key_and_say_what_is_wanted(change: dict[str, Any], fa
 
 @pytest.mark.parametrize(
     "code",
-    ["__import__('os').system('x')", "np.log(age)", "age + sex", "C(age)", "I(x**2)", "age:sex", "", "a b", "1a", "x\n"],
+    [
+        "__import__('os').system('x')",
+        "np.log(age)",
+        "age + sex",
+        "C(age)",
+        "I(x**2)",
+        "age:sex",
+        "",
+        "a b",
+        "1a",
+        "x\n",
+    ],
 )
 def test_an_expression_is_no_name(code: str) -> None:
     got, faults = built({"title": "t", "from": code})
@@ -159,7 +181,14 @@ def test_the_schema_is_one_and_takes_what_the_grammar_takes() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"titel": 1}, {"n": 2.5}, {"colour": "blue"}, {"from": "a+b"}, {"names": {"x": "y"}}, {"shapes": {"a": {"op": "c"}}}],
+    [
+        {"titel": 1},
+        {"n": 2.5},
+        {"colour": "blue"},
+        {"from": "a+b"},
+        {"names": {"x": "y"}},
+        {"shapes": {"a": {"op": "c"}}},
+    ],
 )
 def test_the_schema_refuses_what_the_grammar_refuses(change: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):

@@ -68,7 +68,9 @@ def test_names_are_looked_up_never_evaluated() -> None:
     np.testing.assert_array_equal(design.matrix[:, 1], [1, 2])
 
 
-@pytest.mark.xfail(raises=(AssertionError, ValueError), reason="patsy takes one term a name: a variable cannot enter a design twice")
+@pytest.mark.xfail(
+    raises=(AssertionError, ValueError), reason="patsy takes one term a name: a variable cannot enter a design twice"
+)
 @pytest.mark.parametrize("second", [Linear("x"), Linear("x", per=10), Spline("x", (15.0, 30.0, 50.0))])
 def test_a_variable_may_enter_twice_and_the_fit_finds_it_collinear(second: Linear | Spline) -> None:
     design = build_design(COLUMNS, [Linear("x"), second], 6)

@@ -27,7 +27,9 @@ KNOTS = (20.0, 60.0, 110.0)
         ([np.nan, 2.0, 0.0], 1.0, [0, 1, 2]),
     ],
 )
-def test_the_grid_runs_from_the_smallest_to_the_largest(values: list[float], step: float, expected: list[float]) -> None:
+def test_the_grid_runs_from_the_smallest_to_the_largest(
+    values: list[float], step: float, expected: list[float]
+) -> None:
     np.testing.assert_allclose(grid(np.array(values), step), expected, rtol=1e-12)
 
 

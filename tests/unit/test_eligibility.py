@@ -71,7 +71,9 @@ def test_a_cohort_keeps_everyone_beside_those_analysed() -> None:
     cohort = prepare_cohort(
         columns,
         days=None,
-        derivations={"old": AtLeast(op="at_least", source="age", threshold=65, label="Old", levels={0: "No", 1: "Yes"})},
+        derivations={
+            "old": AtLeast(op="at_least", source="age", threshold=65, label="Old", levels={0: "No", 1: "Yes"})
+        },
         exclusions=(step,),
         source_variables={"age": Variable("age", "Age", "years")},
     )
@@ -84,8 +86,6 @@ def test_a_cohort_keeps_everyone_beside_those_analysed() -> None:
 
 
 def test_without_exclusions_everyone_is_analysed() -> None:
-    cohort = prepare_cohort(
-        {"a": np.array([NA, 1.0])}, days=None, derivations={}, exclusions=(), source_variables={}
-    )
+    cohort = prepare_cohort({"a": np.array([NA, 1.0])}, days=None, derivations={}, exclusions=(), source_variables={})
     assert cohort.n == 2
     assert cohort.flow == ()

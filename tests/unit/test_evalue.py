@@ -52,9 +52,18 @@ def test_no_value_for_what_is_no_ratio(rr: float, low: float, high: float) -> No
 
 def row(estimate: float | None, std_error: float | None) -> Estimate:
     return Estimate(
-        analysis="main", exposure="volume", level="Q2", model="m", estimand="risk_ratio", n=10, events=3,
-        estimate=estimate, std_error=std_error, variance="HC0", method="modified_poisson",
-    )  # fmt: skip
+        analysis="main",
+        exposure="volume",
+        level="Q2",
+        model="m",
+        estimand="risk_ratio",
+        n=10,
+        events=3,
+        estimate=estimate,
+        std_error=std_error,
+        variance="HC0",
+        method="modified_poisson",
+    )
 
 
 def test_rows_use_their_own_normal_quantile_and_the_counts_of_the_fit() -> None:

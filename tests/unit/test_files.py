@@ -21,7 +21,7 @@ class Row:
     ok: bool
 
 
-ROWS = (Row("a, \"b\"\nc", 3, 0.1 + 0.2, True), Row("", None, None, False), Row("Ø", -1, 1e-300, True))
+ROWS = (Row('a, "b"\nc', 3, 0.1 + 0.2, True), Row("", None, None, False), Row("Ø", -1, 1e-300, True))
 
 
 def test_rows_survive_the_way_to_csv_and_back() -> None:

@@ -28,7 +28,9 @@ def two_by_two(a: int, n1: int, b: int, n0: int) -> tuple[dict[str, Array], Arra
     return {"e": exposed}, y
 
 
-def fit_of(columns: dict[str, Array], terms: list[Term], y: Array, method: str = "modified_poisson", **kw: object) -> Fit:
+def fit_of(
+    columns: dict[str, Array], terms: list[Term], y: Array, method: str = "modified_poisson", **kw: object
+) -> Fit:
     return fit_model(method, build_design(columns, terms, len(y)), y, **kw)  # type: ignore[arg-type]
 
 
@@ -186,7 +188,6 @@ def test_a_product_cell_without_events() -> None:
     np.testing.assert_allclose(fit.log_likelihood, saturated, rtol=1e-10)
 
 
-@pytest.mark.xfail(raises=ValueError, reason="independent_columns does not take an empty design")
 @pytest.mark.parametrize("method", METHODS)
 def test_nobody_with_the_outcome_is_said(method: str) -> None:
     codes = np.repeat([1.0, 2.0], 10)
@@ -254,7 +255,9 @@ def separated() -> tuple[dict[str, Array], Array]:
     return {"x": np.where(y == 1, 0.0, x)}, y
 
 
-NO_STEP_TEST = "logistic fits of separated data pass the certificate of the score, which runs to 0 with the fit"
+def gives_nothing(fit: Fit, column: int) -> bool:
+    """Says something, and has no estimate of a coefficient that has none."""
+    return bool(fit.warnings) and not (fit.converged and fit.estimable[column])
 
 
 @pytest.mark.parametrize(
@@ -262,31 +265,74 @@ NO_STEP_TEST = "logistic fits of separated data pass the certificate of the scor
     [
         ("modified_poisson", "newton"),
         ("modified_poisson", "statsmodels"),
-        ("log_binomial", "newton"),
+        pytest.param(
+            "log_binomial",
+            "newton",
+            marks=pytest.mark.xfail(raises=np.linalg.LinAlgError, reason="a singular information is inverted"),
+        ),
         ("log_binomial", "statsmodels"),
         ("logistic", "newton"),
-        pytest.param("logistic", "statsmodels", marks=pytest.mark.xfail(reason=NO_STEP_TEST)),
+        ("logistic", "statsmodels"),
     ],
 )
-def test_a_covariate_that_separates_is_never_a_converged_fit(method: str, engine: str) -> None:
+def test_a_covariate_that_separates_has_no_estimate(method: str, engine: str) -> None:
     columns, y = separated()
-    assert says_not_converged(fit_of(columns, [Linear("x")], y, method, engine=engine))
+    assert gives_nothing(fit_of(columns, [Linear("x")], y, method, engine=engine), 1)
 
 
-@pytest.mark.xfail(reason=NO_STEP_TEST)
 @pytest.mark.parametrize("engine", ["newton", "statsmodels"])
-def test_complete_separation_is_never_a_converged_logistic_fit(engine: str) -> None:
-    x = np.sort(np.random.default_rng(2).normal(size=60))
+@pytest.mark.parametrize("seed", range(3))
+def test_complete_separation_has_no_odds_ratio(seed: int, engine: str) -> None:
+    x = np.sort(np.random.default_rng(seed).normal(size=60))
     y = (x > 0.1).astype(float)
-    assert says_not_converged(fit_of({"x": x}, [Linear("x")], y, "logistic", engine=engine))
+    assert gives_nothing(fit_of({"x": x}, [Linear("x")], y, "logistic", engine=engine), 1)
 
 
-@pytest.mark.xfail(raises=np.linalg.LinAlgError, reason="the information of such a level is 0 and is inverted")
-@pytest.mark.parametrize("method", ["log_binomial", "logistic"])
 @pytest.mark.parametrize("engine", ["newton", "statsmodels"])
-def test_a_level_where_everyone_has_the_outcome_is_a_fit_that_says_so(method: str, engine: str) -> None:
+def test_a_separating_covariate_beside_an_exposure_leaves_the_exposure_as_it_is_without_those_people(
+    engine: str,
+) -> None:
+    """Cases have x = 0. Among people with x = 0 the exposure's ratios are those of the limit; x has none."""
+    codes, y = grouped({1: (9, 30), 2: (7, 25), 3: (5, 35)})
+    x = np.where(y == 1, 0.0, np.random.default_rng(1).integers(0, 3, len(y)))
+    fit = fit_of({"g": codes, "x": x}, [factor("g", codes), Linear("x")], y, engine=engine)
+    assert gives_nothing(fit, 3)
+    if fit.converged:
+        rest = x == 0
+        alone = fit_of({"g": codes[rest]}, [factor("g", codes[rest])], y[rest])
+        np.testing.assert_allclose(fit.coefficients[1:3], alone.coefficients[1:], rtol=1e-7)
+
+
+@pytest.mark.parametrize("engine", ["newton", "statsmodels"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(
+            "log_binomial",
+            marks=pytest.mark.xfail(
+                raises=np.linalg.LinAlgError, reason="the information of such a level is 0 and is inverted"
+            ),
+        ),
+        "logistic",
+    ],
+)
+def test_a_level_where_everyone_has_the_outcome_has_no_estimate_and_is_said(method: str, engine: str) -> None:
     codes, y = grouped({1: (10, 20), 2: (20, 20), 3: (9, 20)})
-    assert says_not_converged(fit_of({"g": codes}, [factor("g", codes)], y, method, engine=engine))
+    assert gives_nothing(fit_of({"g": codes}, [factor("g", codes)], y, method, engine=engine), 1)
+
+
+@pytest.mark.xfail(reason="a fitted risk below 1e-8 is taken for separation")
+def test_small_risks_are_not_separation() -> None:
+    """Far out in the tail of a skewed covariate fitted risks fall below any threshold; the maximum is there all the
+    same, and nobody is set aside."""
+    rng = np.random.default_rng(4)
+    x = rng.exponential(1, 400)
+    x[:3] = [60.0, 80.0, 100.0]
+    y = (rng.random(400) < np.exp(-0.7 - 0.6 * x)).astype(float)
+    fit = fit_of({"x": x}, [Linear("x")], y)
+    assert fit.converged
+    assert fit.estimable.all()
+    assert fit.warnings == ()
 
 
 def test_modified_poisson_has_no_trouble_where_everyone_has_the_outcome() -> None:

@@ -31,7 +31,7 @@ LABELS = ("Q1", "Q2", "Q3")
 
 
 def fitted(codes: np.ndarray, y: np.ndarray) -> Fit:
-    labels = {i: text for i, text in enumerate(LABELS, start=1)}
+    labels = dict(enumerate(LABELS, start=1))
     return fit_model("modified_poisson", build_design({"g": codes}, [factor("g", codes, labels)], len(y)), y)
 
 
@@ -50,9 +50,23 @@ def people(*groups: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_columns_of_an_estimate_are_those_of_the_contract() -> None:
-    assert COLUMNS == tuple(
-        "analysis exposure stratum level reference model estimand n events estimate std_error conf_low conf_high "
-        "p_value method variance".split()
+    assert COLUMNS == (
+        "analysis",
+        "exposure",
+        "stratum",
+        "level",
+        "reference",
+        "model",
+        "estimand",
+        "n",
+        "events",
+        "estimate",
+        "std_error",
+        "conf_low",
+        "conf_high",
+        "p_value",
+        "method",
+        "variance",
     )
 
 
@@ -66,9 +80,13 @@ def test_ratios_by_hand() -> None:
     """Risks 10/50, 5/50, 20/40: ratios 0.5 and 2.5, se = sqrt(1/a - 1/n + 1/b - 1/m)."""
     rows = rows_of(*people((10, 50), (5, 50), (20, 40)))
     assert [(r.level, r.n, r.events, r.variance) for r in rows] == [
-        ("Q1", 50, 10, "HC0"), ("Q2", 50, 5, "HC0"), ("Q3", 40, 20, "HC0"),
-        ("Q1", 50, 10, "stata"), ("Q2", 50, 5, "stata"), ("Q3", 40, 20, "stata"),
-    ]  # fmt: skip
+        ("Q1", 50, 10, "HC0"),
+        ("Q2", 50, 5, "HC0"),
+        ("Q3", 40, 20, "HC0"),
+        ("Q1", 50, 10, "stata"),
+        ("Q2", 50, 5, "stata"),
+        ("Q3", 40, 20, "stata"),
+    ]
     assert {r.reference for r in rows} == {"Q1"}
     reference, second, third = rows[:3]
     assert (reference.estimate, reference.std_error, reference.conf_low, reference.p_value) == (1.0, None, None, None)
@@ -159,7 +177,9 @@ def interaction_of(columns: dict[str, np.ndarray], y: np.ndarray) -> tuple[Fit, 
 def test_likelihood_ratio_of_a_saturated_model_by_hand() -> None:
     columns, y = interaction_data()
     without, added, _ = interaction_of(columns, y)
-    cells = [(y[m].sum(), m.sum()) for a in (1, 2, 3) for b in (0, 1) for m in [(columns["g"] == a) & (columns["s"] == b)]]
+    cells = [
+        (y[m].sum(), m.sum()) for a in (1, 2, 3) for b in (0, 1) for m in [(columns["g"] == a) & (columns["s"] == b)]
+    ]
     saturated = sum(c * math.log(c / n) - c for c, n in cells)
     row = likelihood_ratio(without, added, row=ROW)
     np.testing.assert_allclose(row.estimate, 2 * (saturated - without.log_likelihood), rtol=1e-9)

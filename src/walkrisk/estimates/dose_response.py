@@ -27,7 +27,7 @@ def curve(
     """The ratio at each x against `reference`: log RR(x) = b'(s(x) - s(reference)), with its Wald interval."""
     columns = fit.design.columns_of[spline]
     at = fit.position(columns)
-    if not fit.converged or len(at) < len(columns):
+    if not fit.converged or not all(fit.estimable[c] for c in columns):
         return []
     contrast = restricted_cubic_basis(x, spline.knots) - restricted_cubic_basis(np.array([reference]), spline.knots)
     log_ratio = contrast @ fit.coefficients[list(columns)]
@@ -47,7 +47,7 @@ def nonlinearity(fit: Fit, spline: Spline, covariances: dict[str, FloatArray], *
     rows = []
     for variance, v in covariances.items():
         base = replace(row, variance=variance, n=fit.n, events=fit.events, method="wald", estimand="p_nonlinearity")
-        if fit.converged and len(at) == len(curved):
+        if fit.converged and all(fit.estimable[c] for c in curved):
             chi2 = wald_statistic(fit.coefficients[list(curved)], v[np.ix_(at, at)])
             base = replace(base, estimate=chi2, p_value=chi_square_p(chi2, len(at)))
         rows.append(base)

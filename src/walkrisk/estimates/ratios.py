@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.estimates.rows import Estimate, on_own_scale, ratio
-from walkrisk.models.design import Factor, Linear, Term
+from walkrisk.models.design import Factor, Linear
 from walkrisk.models.fit import Fit
 
 FloatArray = npt.NDArray[np.float64]
@@ -58,7 +58,7 @@ def level_ratios(
                 rows.append(replace(base, estimate=1.0))
                 continue
             column = positions.get(count.code)
-            if column is None or not usable or not fit.estimated[column]:
+            if column is None or not usable or not fit.estimable[column]:
                 rows.append(base)
                 continue
             at = fit.position((column,))[0]
@@ -74,7 +74,7 @@ def per_unit(
     rows = []
     for variance, v in covariances.items():
         base = replace(row, variance=variance, n=fit.n, events=fit.events)
-        if fit.converged and fit.estimated[column]:
+        if fit.converged and fit.estimable[column]:
             at = fit.position((column,))[0]
             fill = on_own_scale if log_scale else ratio
             base = fill(base, float(fit.coefficients[column]), float(np.sqrt(v[at, at])), z)
@@ -89,8 +89,3 @@ def median_scores(values: FloatArray, categories: FloatArray) -> FloatArray:
         members = categories == category
         out[members] = np.median(values[members])
     return out
-
-
-def has_term(fit: Fit, term: Term) -> bool:
-    """Whether a term of the design kept at least one estimated column."""
-    return any(fit.estimated[c] for c in fit.design.columns_of[term])

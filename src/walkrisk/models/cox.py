@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from walkrisk.models.design import Design
-from walkrisk.models.fit import Fit, independent_columns
+from walkrisk.models.fit import Fit
+from walkrisk.models.support import independent_columns
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -68,6 +69,7 @@ def fit_cox(design: Design, time: FloatArray, event: FloatArray, *, weights: Flo
         design=design,
         coefficients=coefficients,
         estimated=estimated,
+        estimable=estimated,
         scores=scores * spread,
         leverage_x=None,
         bread=np.linalg.inv(information) / np.outer(spread, spread),

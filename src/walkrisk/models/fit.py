@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from walkrisk.models.design import Design, Factor, Product, Term
+from walkrisk.models.design import Design, Term
 from walkrisk.models.solver import (
     LOG_BINOMIAL,
     LOGISTIC,
@@ -19,13 +19,15 @@ from walkrisk.models.solver import (
     maximise,
     maximise_with_statsmodels,
 )
+from walkrisk.models.support import EmptyCells, cells_without_events, independent_columns, undetermined
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 FAMILIES: Mapping[str, Family] = {"modified_poisson": POISSON, "log_binomial": LOG_BINOMIAL, "logistic": LOGISTIC}
 ENGINES: Mapping[str, Callable[..., Solution]] = {"newton": maximise, "statsmodels": maximise_with_statsmodels}
-COLLINEAR_TOLERANCE = 1e-9
+NO_RISK = 1e-8  # a fitted risk below this is a limit of 0
+FEW_EVENTS = 5  # per coefficient
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -33,10 +35,11 @@ class Fit:
     """One fitted model.
 
     `names` and `coefficients` (p,) are those of the whole design; a coefficient that was not estimated is NaN and
-    `estimated` (p,) False. `scores` (m, q) and `bread` (q, q), the inverse information, belong to the q estimated
-    columns and the m rows used, as do `leverage_x` (m, q), the design times the root of the working weight (None for a
-    Cox model). `rows` (n,) says which rows those are; people in cells without events have a fitted risk of exactly 0,
-    add nothing to the score, and stay in `n`.
+    `estimated` (p,) False; one that was, but that rows set aside would change, is not `estimable` (p,). `scores` (m, q)
+    and `bread` (q, q), the inverse information, belong to the q estimated columns and the m rows used, as does
+    `leverage_x` (m, q), the design times the root of the working weight (None for a Cox model). `rows` (n,) says which
+    rows those are; people in cells without events have a fitted risk of exactly 0, add nothing to the score, and stay
+    in `n`.
     """
 
     method: str
@@ -44,6 +47,7 @@ class Fit:
     design: Design
     coefficients: FloatArray
     estimated: BoolArray
+    estimable: BoolArray
     scores: FloatArray
     leverage_x: FloatArray | None
     bread: FloatArray
@@ -75,29 +79,62 @@ def fit_model(
     """Fit `method` (modified_poisson, log_binomial, logistic) of a 0/1 outcome (n,) on a design.
 
     A cell of a factor (or of a product of factors) with people but without events has its maximum at a risk of 0: the
-    limit is exact, so its rows are set aside, the coefficients that run to minus infinity are left out, and the others
-    are those of the fit without these rows. A column that is a combination of earlier ones is left out (the later one
-    goes). Both are said in `warnings`, as are a fit that did not converge and fitted risks above 1. `engine` finds the
-    maximum: `newton` (ours) or `statsmodels`, under the same certificate of convergence.
+    limit is exact, so its rows are set aside, the coefficients that run to infinity are left out, and the others are
+    those of the fit without these rows. So it is with people whom the covariates together separate from all events: a
+    coefficient that the remaining rows do not determine is then not `estimable`. A column that is a combination of
+    earlier ones is left out (the later one goes). All is said in `warnings`, as are a fit that did not converge and
+    fitted risks above 1. `engine` finds the maximum: `newton` (ours) or `statsmodels`, under the same certificate.
     """
     family = FAMILIES[method]
-    n, w = len(y), np.ones(len(y)) if weights is None else weights
-    rows, no_reference, sentences = _cells_without_events(design, y, w)
-    x_all = design.matrix[rows]
-    kept = independent_columns(x_all)
-    gone = np.setdiff1d(np.arange(x_all.shape[1]), kept)
-    sentences += _collinear_sentence(design, x_all, gone, no_reference)
-    estimated = np.zeros(x_all.shape[1], dtype=bool)
-    estimated[kept] = True
-    x, yy, ww = np.ascontiguousarray(x_all[:, kept]), y[rows], w[rows]
-    if not len(yy) or yy.sum() == 0:
+    w = np.ones(len(y)) if weights is None else weights
+    cells = cells_without_events(design, y, w)
+    rows, sentences = cells.rows.copy(), list(cells.sentences)
+    independent = independent_columns(design.matrix[w > 0])
+    sentences += _collinear_sentence(design, independent)
+    separated, solution = 0, None
+    while y[rows].any():
+        at = independent[independent_columns(design.matrix[np.ix_(rows, independent)])]
+        x, yy, ww = np.ascontiguousarray(design.matrix[np.ix_(rows, at)]), y[rows], w[rows]
+        start = _feasible_start(x, yy, ww) if family is LOG_BINOMIAL else None
+        solution = ENGINES[engine](family, x, yy, weights=ww, start=start)
+        apart = _apart(family, solution)
+        if not apart.any():
+            break
+        separated += int(apart.sum())
+        rows[np.flatnonzero(rows)[apart]] = False
+    if solution is None or not y[rows].any():
         return _empty_fit(method, design, y, sentences)
-    start = _feasible_start(x, yy, ww) if family is LOG_BINOMIAL else None
-    solution = ENGINES[engine](family, x, yy, weights=ww, start=start)
+    if separated:
+        sentences.append(
+            f"{separated} people without differing outcomes are separated from the others by the covariates together; "
+            "ratios that rest on them are not estimable."
+        )
+    return _assembled(method, design, y, Pieces(family, x, yy, ww, rows, at, independent, solution), cells, sentences)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """A solved model: columns `at` of the design on `rows`, out of those `independent` on all rows."""
+
+    family: Family
+    x: FloatArray
+    y: FloatArray
+    w: FloatArray
+    rows: BoolArray
+    at: npt.NDArray[np.intp]
+    independent: npt.NDArray[np.intp]
+    solution: Solution
+
+
+def _assembled(
+    method: str, design: Design, y: FloatArray, made: Pieces, cells: EmptyCells, sentences: list[str]
+) -> Fit:
+    family, solution, x = made.family, made.solution, made.x
     mean = family.mean(solution.eta)
     top = float(mean.max())
     boundary = family is LOG_BINOMIAL and top > 1 - 1e-6
-    converged = solution.converged and not boundary
+    bread = inverse_information(family, x, made.y, solution.eta, made.w)
+    converged = solution.converged and not boundary and bool(np.isfinite(bread).all())
     if not converged:
         sentences.append(_not_converged(method, solution.iterations, solution.relative_score, top))
     if family is POISSON and top > 1:
@@ -105,105 +142,51 @@ def fit_model(
             f"{int((mean > 1).sum())} fitted risks exceed 1 (largest {top:.3f}); "
             "risk ratios stay consistent, predicted risks do not."
         )
-    coefficients = np.full(x_all.shape[1], np.nan)
-    coefficients[kept] = solution.coefficients
+    if made.y.sum() < FEW_EVENTS * len(made.at):
+        sentences.append(
+            f"{int(made.y.sum())} events for {len(made.at)} coefficients: with fewer than {FEW_EVENTS} events each, ratios are "
+            "unstable and robust intervals too narrow."
+        )
+    p = design.matrix.shape[1]
+    estimated, coefficients = np.zeros(p, dtype=bool), np.full(p, np.nan)
+    estimated[made.at], coefficients[made.at] = True, solution.coefficients
+    estimable = estimated.copy()
+    estimable[undetermined(design.matrix[made.rows], made.at, made.independent)] = False
     return Fit(
         method=method,
         names=design.names,
         design=design,
         coefficients=coefficients,
         estimated=estimated,
-        scores=x * (ww * family.score(solution.eta, yy))[:, None],
-        leverage_x=x * np.sqrt(ww * family.information(solution.eta, yy))[:, None],
-        bread=inverse_information(family, x, yy, solution.eta, ww),
-        rows=rows,
-        n=n,
+        estimable=estimable,
+        scores=x * (made.w * family.score(solution.eta, made.y))[:, None],
+        leverage_x=x * np.sqrt(made.w * family.information(solution.eta, made.y))[:, None],
+        bread=bread,
+        rows=made.rows,
+        n=len(y),
         events=int(y.sum()),
         log_likelihood=solution.log_likelihood,
         converged=converged,
         iterations=solution.iterations,
         max_fitted_risk=top,
-        no_reference=no_reference,
+        no_reference=cells.no_reference,
         boundary=boundary,
         warnings=tuple(sentences),
     )
 
 
-def independent_columns(x: FloatArray) -> npt.NDArray[np.intp]:
-    """Positions of the columns of x (n, p) that are not combinations of EARLIER columns (relative tolerance 1e-9)."""
-    scale = np.sqrt((x * x).sum(axis=0))
-    kept = np.flatnonzero(scale > 0)
-    scaled = x[:, kept] / scale[kept]
-    if _clearly_independent(scaled):
-        return kept
-    while kept.size:
-        if scaled.shape[0] < scaled.shape[1]:
-            triangle = np.linalg.qr(
-                np.vstack([scaled, np.zeros((scaled.shape[1] - scaled.shape[0], scaled.shape[1]))]), mode="r"
-            )
-        else:
-            triangle = np.linalg.qr(scaled, mode="r")
-        small = np.flatnonzero(np.abs(np.diag(triangle)) < COLLINEAR_TOLERANCE)
-        if not small.size:
-            break
-        kept, scaled = np.delete(kept, small[0]), np.delete(scaled, small[0], axis=1)
-    return kept
+def _apart(family: Family, solution: Solution) -> BoolArray:
+    """Rows whose fitted risk ran to 0 (or, in a logistic model, to 1): nobody real has a risk of 1 in 10^8."""
+    mean = family.mean(solution.eta)
+    apart = mean < NO_RISK
+    return apart | (mean > 1 - NO_RISK) if family is LOGISTIC else apart
 
 
-def _clearly_independent(scaled: FloatArray) -> bool:
-    """Whether every column of unit length keeps more than 1e-5 of it after projection on the earlier ones."""
-    try:
-        return bool(np.min(np.diag(np.linalg.cholesky(scaled.T @ scaled))) > 1e-5)
-    except np.linalg.LinAlgError:
-        return False
-
-
-def _cells_without_events(design: Design, y: FloatArray, w: FloatArray) -> tuple[BoolArray, frozenset[Term], list[str]]:
-    rows = w > 0
-    no_reference: set[Term] = set()
-    sentences: list[str] = []
-    for term, cell in design.cells.items():
-        size = _n_cells(term)
-        people = np.bincount(cell, weights=(w > 0).astype(float), minlength=size)
-        events = np.bincount(cell, weights=y * (w > 0), minlength=size)
-        for empty in np.flatnonzero((people > 0) & (events == 0)):
-            rows &= cell != empty
-            if isinstance(term, Factor) and empty == 0:
-                no_reference.add(term)
-            sentences.append(
-                f"{_cell_name(term, int(empty))} has no cases ({int(people[empty])} people): "
-                "its fitted risk is 0 and it has no risk ratio."
-            )
-    return rows, frozenset(no_reference), sentences
-
-
-def _n_cells(term: Term) -> int:
-    if isinstance(term, Factor):
-        return len(term.levels)
-    assert isinstance(term, Product)
-    return len(term.first.levels) * len(term.second.levels)
-
-
-def _cell_name(term: Term, cell: int) -> str:
-    if isinstance(term, Factor):
-        return f"{term.name} {term.labels[cell]}"
-    assert isinstance(term, Product)
-    first, second = divmod(cell, len(term.second.levels))
-    return f"{term.first.name} {term.first.labels[first]} with {term.second.name} {term.second.labels[second]}"
-
-
-def _collinear_sentence(
-    design: Design, x: FloatArray, gone: npt.NDArray[np.intp], no_reference: frozenset[Term]
-) -> list[str]:
-    explained = {
-        max(c for c in design.columns_of[t] if x[:, c].any())
-        for t in no_reference
-        if any(x[:, c].any() for c in design.columns_of[t])
-    }
-    names = [design.names[c] for c in gone if x[:, c].any() and c not in explained]
-    if not names:
+def _collinear_sentence(design: Design, independent: npt.NDArray[np.intp]) -> list[str]:
+    gone = [name for c, name in enumerate(design.names) if c not in independent and design.matrix[:, c].any()]
+    if not gone:
         return []
-    return [f"{', '.join(names)}: a combination of earlier columns, so left out (the later of collinear columns goes)."]
+    return [f"{', '.join(gone)}: a combination of earlier columns, so left out (the later of collinear columns goes)."]
 
 
 def _not_converged(method: str, iterations: int, score: float, top: float) -> str:
@@ -233,6 +216,7 @@ def _empty_fit(method: str, design: Design, y: FloatArray, sentences: list[str])
         design=design,
         coefficients=np.full(p, np.nan),
         estimated=np.zeros(p, dtype=bool),
+        estimable=np.zeros(p, dtype=bool),
         scores=nothing,
         leverage_x=None,
         bread=nothing,

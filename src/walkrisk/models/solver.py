@@ -86,7 +86,7 @@ def maximise(
     *,
     weights: FloatArray | None = None,
     start: FloatArray | None = None,
-    max_iterations: int = 100,
+    max_iterations: int = 60,
 ) -> Solution:
     """The maximum of a weighted log-likelihood over coefficients (p,), for x (n, p) of full column rank and y (n,).
 
@@ -161,19 +161,21 @@ def inverse_information(
     """Inverse (p, p) of the observed (or expected) information of all n rows.
 
     By Cholesky of the information scaled to a unit diagonal; through a QR decomposition of the weighted design where
-    that is too ill-conditioned to keep eight digits.
+    that is too ill-conditioned to keep eight digits. NaN where the information is singular.
     """
     weight = w * (family.expected if expected else family.information)(eta, y)
     information = (x * weight[:, None]).T @ x
-    d = 1 / np.sqrt(np.diag(information))
+    with np.errstate(all="ignore"):
+        d = 1 / np.sqrt(np.diag(information))
+        scaled = information * d[:, None] * d
     try:
-        root = np.linalg.inv(np.linalg.cholesky(information * d[:, None] * d)).T * d[:, None]
-        if np.min(1 / np.diag(root) * d) > 1e-4:
+        root = np.linalg.inv(np.linalg.cholesky(scaled)).T * d[:, None]
+        if np.min(d / np.diag(root)) > 1e-4:
             return np.asarray(root @ root.T)
+        root = np.linalg.inv(np.linalg.qr(x * np.sqrt(weight)[:, None], mode="r"))
+        return np.asarray(root @ root.T)
     except np.linalg.LinAlgError:
-        pass
-    root = np.linalg.inv(np.linalg.qr(x * np.sqrt(weight)[:, None], mode="r"))
-    return np.asarray(root @ root.T)
+        return np.full((x.shape[1], x.shape[1]), np.nan)
 
 
 def _start(family: Family, x: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
