@@ -78,14 +78,16 @@ def chi_square_p(statistic: float, df: int) -> float:
 
 def ratio(row: Estimate, log_ratio: float, std_error: float, z: float) -> Estimate:
     """`row` with a ratio, its Wald interval on the log scale and its P value; empty if not finite."""
-    if not (np.isfinite(log_ratio) and np.isfinite(std_error)):
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, middle, high = np.exp(log_ratio + np.array([-z, 0.0, z]) * std_error)
+    if not np.isfinite([low, middle, high]).all():
         return row
     return replace(
         row,
-        estimate=float(np.exp(log_ratio)),
+        estimate=float(middle),
         std_error=float(std_error),
-        conf_low=float(np.exp(log_ratio - z * std_error)),
-        conf_high=float(np.exp(log_ratio + z * std_error)),
+        conf_low=float(low),
+        conf_high=float(high),
         p_value=two_sided_p(log_ratio / std_error) if std_error > 0 else None,
     )
 

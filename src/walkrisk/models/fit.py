@@ -26,7 +26,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 FAMILIES: Mapping[str, Family] = {"modified_poisson": POISSON, "log_binomial": LOG_BINOMIAL, "logistic": LOGISTIC}
 ENGINES: Mapping[str, Callable[..., Solution]] = {"newton": maximise, "statsmodels": maximise_with_statsmodels}
-NO_RISK = 1e-8  # a fitted risk below this is a limit of 0
+NO_RISK = 1e-8  # below this, a fitted risk that has not settled is on its way to 0
 FEW_EVENTS = 5  # per coefficient
 
 
@@ -144,8 +144,8 @@ def _assembled(
         )
     if made.y.sum() < FEW_EVENTS * len(made.at):
         sentences.append(
-            f"{int(made.y.sum())} events for {len(made.at)} coefficients: with fewer than {FEW_EVENTS} events each, ratios are "
-            "unstable and robust intervals too narrow."
+            f"{int(made.y.sum())} events for {len(made.at)} coefficients: with fewer than {FEW_EVENTS} events each, "
+            "ratios are unstable and robust intervals too narrow."
         )
     p = design.matrix.shape[1]
     estimated, coefficients = np.zeros(p, dtype=bool), np.full(p, np.nan)
@@ -176,8 +176,10 @@ def _assembled(
 
 
 def _apart(family: Family, solution: Solution) -> BoolArray:
-    """Rows whose fitted risk ran to 0 (or, in a logistic model, to 1): nobody real has a risk of 1 in 10^8."""
+    """Rows whose fitted risk was still running to 0 (or, in a logistic model, to 1) when the iteration gave up."""
     mean = family.mean(solution.eta)
+    if solution.converged:
+        return np.zeros(mean.shape, dtype=bool)
     apart = mean < NO_RISK
     return apart | (mean > 1 - NO_RISK) if family is LOGISTIC else apart
 

@@ -105,7 +105,8 @@ def maximise(
         step = _newton_step(family, x, y, w, eta)
         if step is None:
             break
-        size, value = _line_search(family, eta, x @ step, y, w, value)
+        with np.errstate(over="ignore"):
+            size, value = _line_search(family, eta, x @ step, y, w, value)
         beta = beta + size * step
         eta = x @ beta
         moved = size * float(np.max(np.abs(x @ step)))
@@ -138,7 +139,9 @@ def maximise_with_statsmodels(
         value = float(w @ family.log_likelihood(eta, y))
         scale = np.abs(x).T @ (w * np.maximum(y, y.mean())) + 1e-300
         relative = float(np.max(np.abs(x.T @ (w * family.score(eta, y))) / scale))
-    return Solution(beta, eta, value, bool(np.isfinite(value)) and relative < 1e-9, iterations, relative)
+        step = _newton_step(family, x, y, w, eta)
+    moved = np.inf if step is None else float(np.max(np.abs(x @ step)))
+    return Solution(beta, eta, value, moved < 1e-6 and relative < 1e-9, iterations, relative)
 
 
 def _line_search(
@@ -172,6 +175,9 @@ def inverse_information(
         root = np.linalg.inv(np.linalg.cholesky(scaled)).T * d[:, None]
         if np.min(d / np.diag(root)) > 1e-4:
             return np.asarray(root @ root.T)
+    except np.linalg.LinAlgError:
+        pass
+    try:
         root = np.linalg.inv(np.linalg.qr(x * np.sqrt(weight)[:, None], mode="r"))
         return np.asarray(root @ root.T)
     except np.linalg.LinAlgError:
@@ -186,13 +192,16 @@ def _start(family: Family, x: FloatArray, y: FloatArray, w: FloatArray) -> Float
 
 
 def _newton_step(family: Family, x: FloatArray, y: FloatArray, w: FloatArray, eta: FloatArray) -> FloatArray | None:
-    score = x.T @ (w * family.score(eta, y))
-    information = (x * (w * family.information(eta, y))[:, None]).T @ x
+    weight, score = w * family.information(eta, y), w * family.score(eta, y)
+    information = (x * weight[:, None]).T @ x
     diagonal = np.diag(information)
     if not np.all(np.isfinite(information)) or np.any(diagonal <= 0):
         return None
     d = 1 / np.sqrt(diagonal)
-    _, solved, fault = lapack.dposv(information * d[:, None] * d, score * d)
-    if fault:
-        solved = np.linalg.lstsq(information * d[:, None] * d, score * d, rcond=1e-13)[0]
-    return np.asarray(solved * d)
+    _, solved, fault = lapack.dposv(information * d[:, None] * d, (x.T @ score) * d)
+    if not fault:
+        return np.asarray(solved * d)
+    root = np.sqrt(weight)  # ill-conditioned: least squares on the weighted design, which keeps twice the digits
+    target = np.divide(score, root, out=np.zeros_like(score), where=root > 0)
+    step, _, rank, _ = np.linalg.lstsq(x * root[:, None] * d, target, rcond=1e-13)
+    return np.asarray(step * d) if rank == x.shape[1] else None

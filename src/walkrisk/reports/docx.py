@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import re
 import struct
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from docx import Document as new_document
-from docx.enum.section import WD_ORIENT, WD_SECTION
-from docx.enum.style import WD_STYLE_TYPE
+from docx.enum.section import WD_ORIENT
 from docx.enum.table import WD_CELL_VERTICAL_ALIGNMENT as VERTICAL
 from docx.enum.text import WD_ALIGN_PARAGRAPH as ALIGN
-from docx.opc.constants import RELATIONSHIP_TYPE as RT
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls, qn
 from docx.oxml.parser import OxmlElement
 from docx.oxml.table import CT_Tc
-from docx.shared import Mm, Pt, RGBColor
-from docx.styles.style import ParagraphStyle
+from docx.shared import Mm, Pt
 from docx.table import _Cell
 from docx.text.paragraph import Paragraph
 
+from walkrisk.reports.docx_file import (
+    ALARM,
+    CELL_MM,
+    LONG_MM,
+    MARGIN_MM,
+    QUIET,
+    SHORT_MM,
+    STAMP,
+    TABLE_PT,
+    blank,
+    clean,
+    packed,
+    turn,
+)
 from walkrisk.reports.html import (
     LONG_TABLE,
     Block,
@@ -42,51 +49,13 @@ from walkrisk.tables.table import Row, Table
 if TYPE_CHECKING:
     from docx.document import Document
 
-STAMP = "SIMULATED DATA"
-WARNING = f"{STAMP}: these numbers are not results about people"
-LANGUAGE = "en-GB"
-FONT, MONOSPACE = "Arial", "Courier New"
-INK, QUIET, ALARM = None, RGBColor(0x55, 0x55, 0x55), RGBColor(0x8A, 0x3B, 0x00)  # None: as the reader's Word has it
-
-SHORT_MM, LONG_MM, MARGIN_MM = 210.0, 297.0, 20.0  # A4
-TEXT_MM = SHORT_MM - 2 * MARGIN_MM
-HEADING_MM, LINE_MM = 14.0, 4.0
-FACT_MM = 46.0
-
-TABLE_PT = 9.0
-CELL_MM, INDENT_MM, HANG_MM = 1.2, 3.5, 2.0  # space at either side of a cell; a level; a line that goes on
+TEXT_MM, TURNED_MM = SHORT_MM - 2 * MARGIN_MM, LONG_MM - 2 * MARGIN_MM  # room for text, upright and on the side
+HEADING_MM, LINE_MM = 14.0, 4.0  # room a figure leaves to a heading, and to every line of its caption
+INDENT_MM, HANG_MM = 3.5, 2.0  # a level of a table; a line that goes on
 LABEL_MM = 32.0  # a column of words is not set narrower for want of room, unless its words are short
 STRETCH = 1.35  # a small table is spread by so much at most
 SHORT_CELL = 22  # characters; so short a cell is kept on one line
 BOLD = 1.07  # times as wide
-
-EPOCH = datetime(1980, 1, 1)  # the first moment a zip can name: the file says nothing of when it was made
-CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")  # XML cannot hold these
-
-#         name, based on, points, bold, colour, space before, after
-STYLES = (
-    ("Title", None, 20, True, INK, 0, 4),
-    ("Subtitle", None, 12, False, QUIET, 0, 12),
-    ("Heading 1", None, 14, True, INK, 20, 6),
-    ("Heading 2", None, 11, True, INK, 12, 4),
-    ("List Bullet", None, 10, False, INK, 0, 4),
-    ("Caption", None, 10, True, INK, 14, 4),
-    ("Note", "Normal", 8, False, INK, 0, 2),
-    ("Fact", "Normal", 9, False, INK, 0, 3),
-    ("Command", "Normal", 9, False, INK, 0, 6),
-    ("Table text", "Normal", TABLE_PT, False, INK, 0, 0),
-    ("Table head", "Table text", TABLE_PT, True, INK, 0, 0),
-)
-TABLE_STYLE = f"""
-<w:style {nsdecls("w")} w:type="table" w:customStyle="1" w:styleId="JournalTable">
-  <w:name w:val="Journal table"/><w:basedOn w:val="TableNormal"/><w:uiPriority w:val="99"/><w:qFormat/>
-  <w:tblPr>
-    <w:tblBorders><w:top w:val="single" w:sz="8" w:space="0" w:color="auto"/>
-      <w:bottom w:val="single" w:sz="8" w:space="0" w:color="auto"/></w:tblBorders>
-    <w:tblCellMar><w:top w:w="25" w:type="dxa"/><w:left w:w="{CELL_MM * 1440 / 25.4:.0f}" w:type="dxa"/>
-      <w:bottom w:w="25" w:type="dxa"/><w:right w:w="{CELL_MM * 1440 / 25.4:.0f}" w:type="dxa"/></w:tblCellMar>
-  </w:tblPr>
-</w:style>"""
 
 
 def report_docx(report: ReportParts, *, pictures: Mapping[str, bytes]) -> bytes:
@@ -98,7 +67,7 @@ def report_docx(report: ReportParts, *, pictures: Mapping[str, bytes]) -> bytes:
     missing = [i for i in figures if i not in pictures]
     if missing:
         raise ValueError(f"figures of the report without a picture: {', '.join(missing)}")
-    document = _blank(report)
+    document = blank(report.title, simulated=report.simulated)
     _say(document, report.title, "Title")
     if report.subtitle:
         _say(document, report.subtitle, "Subtitle")
@@ -107,7 +76,7 @@ def report_docx(report: ReportParts, *, pictures: Mapping[str, bytes]) -> bytes:
         _section(document, section, pictures, report.simulated)
     if report.footer:
         _say(document, report.footer, "Note").paragraph_format.space_before = Pt(18)
-    return _packed(document)
+    return packed(document)
 
 
 # ---------------------------------------------------------------- blocks
@@ -115,7 +84,7 @@ def report_docx(report: ReportParts, *, pictures: Mapping[str, bytes]) -> bytes:
 
 def _section(document: Document, section: Section, pictures: Mapping[str, bytes], simulated: bool) -> None:
     for i, block in enumerate(section.blocks):
-        _turn(document, landscape=isinstance(block, Table) and is_wide(block))
+        turn(document, landscape=isinstance(block, Table) and is_wide(block))
         if i == 0:
             _say(document, section.title, "Heading 1")
         _block(document, block, pictures, simulated)
@@ -142,19 +111,15 @@ def _block(document: Document, block: Block, pictures: Mapping[str, bytes], simu
 
 
 def _say(document: Document, text: str, style: str) -> Paragraph:
-    return document.add_paragraph(_clean(text), style=style)
-
-
-def _clean(text: str) -> str:
-    return CONTROL.sub("", text)
+    return document.add_paragraph(clean(text), style=style)
 
 
 def _facts(document: Document, rows: Iterable[tuple[str, str]]) -> None:
     said = None
     for label, value in rows:
         said = document.add_paragraph(style="Fact")
-        said.add_run(f"{_clean(label)}\t").font.color.rgb = QUIET
-        said.add_run(_clean(value))
+        said.add_run(f"{clean(label)}\t").font.color.rgb = QUIET
+        said.add_run(clean(value))
     if said:
         said.paragraph_format.space_after = Pt(10)
 
@@ -163,21 +128,21 @@ def _caption(document: Document, block: Table | FigureBlock, simulated: bool) ->
     said = document.add_paragraph(style="Caption")
     if simulated:
         said.add_run(f"[{STAMP}] ").font.color.rgb = ALARM
-    said.add_run(_clean(f"{block.number}. {block.title}" if block.number else block.title))
+    said.add_run(clean(f"{block.number}. {block.title}" if block.number else block.title))
     return said
 
 
 def _figure(document: Document, block: FigureBlock, png: bytes, simulated: bool) -> None:
     wide, high = struct.unpack(">II", png[16:24])  # pixels, as the PNG's header has them
     lines = 2 + len(block.caption) // 100
-    room = LONG_MM - 2 * MARGIN_MM - HEADING_MM - (lines + 2) * LINE_MM
+    room = TURNED_MM - HEADING_MM - (lines + 2) * LINE_MM
     width = min(TEXT_MM, room * wide / high)
     place = document.add_paragraph()
     place.paragraph_format.keep_with_next = True
     place.paragraph_format.space_before, place.paragraph_format.space_after = Pt(8), Pt(0)
     shape = place.add_run().add_picture(BytesIO(png), width=Mm(width))
     for name, text in (("name", block.number or block.id), ("descr", block.alt)):
-        shape._inline.docPr.set(name, _clean(text))
+        shape._inline.docPr.set(name, clean(text))
     caption = _caption(document, block, simulated)
     caption.paragraph_format.space_before = Pt(6)
     caption.paragraph_format.keep_with_next = bool(block.caption)
@@ -196,8 +161,8 @@ def _table(document: Document, table: Table, simulated: bool) -> None:
     grid = document.add_table(len(view.tiers) + len(table.rows), table.columns, style="Journal table")
     grid.autofit = False
     for tag, text in (("w:tblCaption", table.title), ("w:tblDescription", "; ".join(table.leaves))):
-        grid._tbl.tblPr.append(OxmlElement(tag, {qn("w:val"): _clean(text)}))
-    widths = column_widths(table, LONG_MM - 2 * MARGIN_MM if landscape else TEXT_MM)
+        grid._tbl.tblPr.append(OxmlElement(tag, {qn("w:val"): clean(text)}))
+    widths = column_widths(table, TURNED_MM if landscape else TEXT_MM)
     for column, width in zip(grid.columns, widths, strict=True):
         column.width = Mm(width)
     cells = [row.cells for row in grid.rows]
@@ -221,7 +186,7 @@ def _notes(document: Document, view: TableView) -> None:
     lines = [*((letter, f" {note}") for note, letter in view.letters.items()), *(("", n) for n in view.table.notes)]
     for i, (letter, text) in enumerate(lines, start=1):
         said = _write(_say(document, "", "Note"), "", letter)
-        said.add_run(_clean(text))
+        said.add_run(clean(text))
         said.paragraph_format.keep_with_next = i < len(lines)
         if i == 1:
             said.paragraph_format.space_before = Pt(4)
@@ -275,7 +240,7 @@ def _row(view: TableView, line: Row, cells: tuple[_Cell, ...], *, together: bool
 
 def _write(said: Paragraph, text: str, letter: str, *, bold: bool = False) -> Paragraph:
     if text:
-        said.add_run(_clean(text)).bold = bold or None
+        said.add_run(clean(text)).bold = bold or None
     if letter:
         said.add_run(letter).font.superscript = True
     return said
@@ -298,7 +263,7 @@ def is_wide(table: Table) -> bool:
 
 
 def column_widths(table: Table, room_mm: float) -> list[float]:
-    """Widths in mm, at most `room_mm` together: numbers on one line, words in what is left, spread when there is room."""
+    """Widths in mm, together `room_mm` at most: numbers on one line, words in what is left."""
     least, best = _needed(table)
     if sum(best) <= room_mm:
         factor = min(STRETCH, room_mm / sum(best))
@@ -355,89 +320,3 @@ def _em(character: str) -> float:
     if character in "mwMW%@":
         return 0.9
     return 0.75 if character.isupper() else 0.585
-
-
-# ---------------------------------------------------------------- the file
-
-
-def _blank(report: ReportParts) -> Document:
-    """An empty A4 document in the house style, with nothing of the template's author, date or pictures."""
-    document = new_document()
-    unwanted = (RT.THUMBNAIL, RT.CUSTOM_XML, RT.EXTENDED_PROPERTIES, RT.STYLES.replace("styles", "stylesWithEffects"))
-    for relations in (document.part.package.rels, document.part.rels):
-        for key in [k for k, r in relations.items() if r.reltype in unwanted or r.reltype.endswith("WithEffects")]:
-            del relations[key]
-    said = document.core_properties
-    said.title = _clean(f"[Simulated data] {report.title}" if report.simulated else report.title)[:255]
-    said.author = said.last_modified_by = said.comments = said.keywords = said.subject = said.category = ""
-    said.created = said.modified = EPOCH
-    said.language, said.revision = LANGUAGE, 1
-    _styles(document)
-    page = document.sections[0]
-    page.page_width, page.page_height = Mm(SHORT_MM), Mm(LONG_MM)
-    page.left_margin = page.right_margin = page.top_margin = page.bottom_margin = Mm(MARGIN_MM)
-    page.header_distance = page.footer_distance = Mm(10)
-    if report.simulated:
-        head = page.header.paragraphs[0]
-        head.alignment = ALIGN.CENTER
-        run = head.add_run(WARNING)
-        run.bold, run.font.size, run.font.color.rgb = True, Pt(9), ALARM
-    foot = page.footer.paragraphs[0]
-    foot.alignment = ALIGN.RIGHT
-    for text, field in (("Page ", "PAGE"), (" of ", "NUMPAGES")):
-        foot.add_run(text)
-        foot._p.append(parse_xml(f'<w:fldSimple {nsdecls("w")} w:instr="{field}"><w:r><w:t>1</w:t></w:r></w:fldSimple>'))
-    return document
-
-
-def _styles(document: Document) -> None:
-    """One face throughout, sizes and spaces of `STYLES`, the language, and captions that can be navigated to."""
-    styles = document.styles
-    for fonts in styles.element.iter(qn("w:rFonts")):
-        fonts.attrib.clear()
-        for script in ("ascii", "hAnsi", "eastAsia", "cs"):
-            fonts.set(qn(f"w:{script}"), FONT)
-    for language in styles.element.iter(qn("w:lang")):
-        language.set(qn("w:val"), LANGUAGE)
-    normal = styles["Normal"]
-    assert isinstance(normal, ParagraphStyle)
-    normal.font.size, normal.font.name = Pt(10), FONT
-    normal.paragraph_format.space_after, normal.paragraph_format.line_spacing = Pt(6), 1.1
-    for name, base, points, bold, colour, before, after in STYLES:
-        style = styles.add_style(name, WD_STYLE_TYPE.PARAGRAPH) if base else styles[name]
-        assert isinstance(style, ParagraphStyle)
-        if base:
-            style.base_style, style.quick_style = styles[base], True
-        style.font.size, style.font.bold, style.font.italic, style.font.color.rgb = Pt(points), bold, False, colour
-        form = style.paragraph_format
-        form.space_before, form.space_after, form.line_spacing = Pt(before), Pt(after), 1.1 if before or after else 1.0
-        for trait in list(style.element.iter(qn("w:pBdr"), qn("w:kern"))) + style.element.xpath("w:rPr/w:spacing"):
-            trait.getparent().remove(trait)
-    fact = styles["Fact"].paragraph_format
-    fact.left_indent, fact.first_line_indent = Mm(FACT_MM), Mm(-FACT_MM)
-    fact.tab_stops.add_tab_stop(Mm(FACT_MM))
-    styles["Command"].font.name = MONOSPACE
-    levels = styles["Caption"].element.get_or_add_pPr()
-    levels.insert_element_before(OxmlElement("w:outlineLvl", {qn("w:val"): "1"}), "w:divId", "w:rPr")
-    styles.element.append(parse_xml(TABLE_STYLE))
-
-
-def _turn(document: Document, *, landscape: bool) -> None:
-    """A new page the other way, unless this one lies so already."""
-    wanted = WD_ORIENT.LANDSCAPE if landscape else WD_ORIENT.PORTRAIT
-    if document.sections[-1].orientation != wanted:
-        page = document.add_section(WD_SECTION.NEW_PAGE)
-        page.orientation = wanted
-        page.page_width, page.page_height = page.page_height, page.page_width
-
-
-def _packed(document: Document) -> bytes:
-    """The file with its members in a fixed order and without times."""
-    raw, out = BytesIO(), BytesIO()
-    document.save(raw)
-    with zipfile.ZipFile(raw) as old, zipfile.ZipFile(out, "w") as new:
-        for name in sorted(old.namelist(), key=lambda n: (n != "[Content_Types].xml", n != "_rels/.rels", n)):
-            member = zipfile.ZipInfo(name, EPOCH.timetuple()[:6])
-            member.compress_type, member.create_system = zipfile.ZIP_DEFLATED, 0
-            new.writestr(member, old.read(name), compresslevel=6)
-    return out.getvalue()
