@@ -40,6 +40,7 @@ LIBRARIES = {
     "lifelines": {"models", "sensitivity"},
     "patsy": {"models", "sensitivity"},
     "matplotlib": {"figures"},
+    "docx": {"reports"},
     "pyreadstat": {"recordings", "cohorts", "simulation"},
 }
 # Function -> rooms that may call it. Reports read back the aggregates a run left, never participants.

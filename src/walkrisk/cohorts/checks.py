@@ -282,7 +282,8 @@ def check_daily_seconds(
 
     Negative seconds, more than 86,400 s of one activity and more than 90,000 s of the activities in `total_of`
     together are faults; a total between 86,400 and 90,000 s is a warning, as the day the clocks go back has
-    90,000 s. Durations that look like minutes (99 of 100 totals at most 1,500, median at least 200) are a fault. `column_names` gives the D columns of each activity. A total leaves missing activities out.
+    90,000 s. Durations that look like minutes (99 of 100 totals at most 1,500, median at least 200) are a fault.
+    `column_names` gives the D columns of each activity. A total leaves missing activities out.
     """
     if not seconds:
         return [], []
@@ -306,8 +307,8 @@ def check_daily_seconds(
     positive = total[total > 0]
     if positive.size and np.percentile(positive, 99) <= 1_500 and np.median(positive) >= 200:
         faults.append(
-            f"The durations ({stems}) look like minutes: the median daily total is {np.median(positive):,.0f} and 99 of "
-            f"100 are {np.percentile(positive, 99):,.0f} or less, while a day has 86,400 s; multiply by 60."
+            f"The durations ({stems}) look like minutes: the median daily total is {np.median(positive):,.0f} and "
+            f"99 of 100 are {np.percentile(positive, 99):,.0f} or less, while a day has 86,400 s; multiply by 60."
         )
     long = (total > DAY_S + _TOLERANCE_S) & (total <= LONGEST_DAY_S)
     if not long.any():

@@ -141,6 +141,8 @@ def _figure(document: Document, block: FigureBlock, png: bytes, simulated: bool)
     place.paragraph_format.keep_with_next = True
     place.paragraph_format.space_before, place.paragraph_format.space_after = Pt(8), Pt(0)
     shape = place.add_run().add_picture(BytesIO(png), width=Mm(width))
+    for side in ("distT", "distB", "distL", "distR"):  # not every program takes 0 for granted
+        shape._inline.set(side, "0")
     for name, text in (("name", block.number or block.id), ("descr", block.alt)):
         shape._inline.docPr.set(name, clean(text))
     caption = _caption(document, block, simulated)

@@ -13,7 +13,7 @@ from walkrisk.figures.flow import flow_figure
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
 from walkrisk.figures.render import Figure
 from walkrisk.studies.study import CurveFigure, ForestFigure, Study
-from walkrisk.tables.numbers import ratio_interval, p_value
+from walkrisk.tables.numbers import p_value, ratio_interval
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +69,9 @@ def _curves(study: Study, results: Results, declared: CurveFigure, simulated: bo
     )
     knots = ", ".join(f"{p:g}th" for p in curve.knot_percentiles)
     k = max(study.settings.min_cell, 1)
+    title = curve.title or study.models[curve.model].label
     caption = (
-        f"{curve.title or study.models[curve.model].label}. Restricted cubic splines with {len(curve.knot_percentiles)} "
+        f"{title}. Restricted cubic splines with {len(curve.knot_percentiles)} "
         f"knots at the {knots} percentiles; the reference is the {curve.reference_percentile:g}th (circle). "
         f"Bands are {100 * study.settings.conf_level:g}% confidence intervals, pale outside the 1st to 99th percentile "
         f"of people. Bars count people; where fewer than {k} share a bar the axis ends or the bar is left out."

@@ -9,6 +9,7 @@ from walkrisk.errors import StudyFault
 from walkrisk.estimates.disclosure import merge_small_steps
 from walkrisk.figures.render import FORMATS
 from walkrisk.figures.render import render as picture
+from walkrisk.reports.docx import report_docx
 from walkrisk.reports.html import (
     Block,
     Commands,
@@ -42,7 +43,7 @@ from walkrisk.tables.table import Table
 
 
 def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str | bytes]:
-    """tables/*.html and *.csv, figures/* in every format, and report.html."""
+    """tables/*.html and *.csv, figures/* in every format, report.html and report.docx."""
     simulated = made.source.simulated
     tables = _tables(made)
     flow = merge_small_steps(made.results.flow, min_cell=made.study.settings.min_cell)
@@ -58,7 +59,10 @@ def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str
             files[f"figures/{d.id}.{fmt}"] = picture(d.figure, fmt)
     figures = {d.id: _block(d, i, files[f"figures/{d.id}.svg"]) for i, d in enumerate(drawn, start=1)}
     progress("Writing the report", len(drawn), len(drawn))
-    files["report.html"] = report_html(_report(made, tables, figures, study_sha256))
+    parts = _report(made, tables, figures, study_sha256)
+    files["report.html"] = report_html(parts)
+    pictures = {d.id: content for d in drawn if isinstance(content := files[f"figures/{d.id}.png"], bytes)}
+    files["report.docx"] = report_docx(parts, pictures=pictures)
     return files
 
 
@@ -165,7 +169,7 @@ def _origin(made: Run, study_sha256: str) -> tuple[Block, ...]:
     ]
     text = (
         "Every number above is formatted from estimates.csv, curves.csv, flow.csv, cutpoints.csv, characteristics.csv "
-        "and diagnostics.csv beside this page, which hold them at full precision and unsuppressed; manifest.json has "
-        "the hash of every file. The page can be made again from these without refitting:",
+        "and diagnostics.csv beside this report, which hold them at full precision and unsuppressed; manifest.json has "
+        "the hash of every file. It can be made again from these without refitting:",
     )
     return (Facts(rows=tuple(rows)), Paragraphs(texts=text), Commands(lines=("walkrisk report FOLDER",)))
