@@ -198,6 +198,12 @@ def test_strata_of_another_exposures_categories() -> None:
     assert row.estimate == pytest.approx(risk_ratio(quartiles(data["dose"])[slow], data["case"][slow], 4), rel=1e-9)
 
 
+def test_a_covariate_leaves_within_strata_where_declared() -> None:
+    strata = {"by": "sex", "names": {"0": "female"}, "drop": ["age"]}
+    results = run(frame(), analyses=[{**ANALYSIS, "models": ["age"], "stratify": strata}])
+    assert [d.parameters for d in results.diagnostics] == [4]
+
+
 def test_joint_groups_refer_to_the_lowest_of_both() -> None:
     data = frame()
     results = run(data, analyses=[{**ANALYSIS, "exposures": ["joint"]}])
@@ -417,6 +423,18 @@ def test_evalues_take_the_ratios_of_their_model() -> None:
     r = 1 / source.estimate
     assert point.estimate == pytest.approx(r + math.sqrt(r * (r - 1)), rel=1e-12)
     assert (point.n, point.events) == (results.diagnostics[1].n, results.diagnostics[1].events)
+
+
+def test_evalues_of_the_limit_use_the_declared_quantile() -> None:
+    evalues = [{"analysis": "e", "of": ["a"], "model": "crude", "z": 0.5}]
+    results = run(frame(), analyses=[ANALYSIS], evalues=evalues)
+    source = estimate_of(results, analysis="a", level="Q4")
+    limit = estimate_of(results, analysis="e", level="Q4", estimand="e_value_ci")
+    assert source.estimate is not None
+    assert source.std_error is not None
+    r = 1 / (source.estimate * math.exp(0.5 * source.std_error))
+    assert r > 1
+    assert limit.estimate == pytest.approx(r + math.sqrt(r * (r - 1)), rel=1e-12)
 
 
 def test_winsorising_is_at_a_percentile_of_the_analytic_sample() -> None:
