@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
 import types
 from collections.abc import Mapping
@@ -76,7 +77,10 @@ def _value(hint: Any, raw: object, where: str, faults: list[str]) -> Any:
         if not isinstance(raw, Mapping):
             faults.append(f"{where}: must be a table, got {_kind(raw)}.")
             return {}
-        return {_key(args[0], k, where, faults): _value(args[1], v, _join(where, k), faults) for k, v in raw.items()}
+        keys = [_key(args[0], k, where, faults) for k in raw]
+        if len(set(keys)) < len(keys):
+            faults.append(f"{where}: the same code is named twice ({_list(raw)}).")
+        return {k: _value(args[1], v, _join(where, str(k)), faults) for k, v in zip(keys, raw.values(), strict=True)}
     if dataclasses.is_dataclass(hint):
         return build(hint, raw, where, faults)  # type: ignore[arg-type]
     return _scalar(hint, raw, where, faults)
@@ -110,9 +114,9 @@ def _scalar(hint: Any, raw: object, where: str, faults: list[str]) -> Any:
             f"got {_show(raw)}; nothing in a declaration is evaluated, so derive what you need under [variables]."
         )
     elif hint is float:
-        if isinstance(raw, int | float) and not isinstance(raw, bool):
+        if isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw):
             return float(raw)
-        faults.append(f"{where}: must be a number, got {_show(raw)}.")
+        faults.append(f"{where}: must be a finite number, got {_show(raw)}.")
     elif hint is int:
         if isinstance(raw, int) and not isinstance(raw, bool):
             return raw

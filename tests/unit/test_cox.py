@@ -94,7 +94,6 @@ def test_it_has_no_leverages() -> None:
         covariance(fit, "HC3")
 
 
-@pytest.mark.xfail(raises=ValueError, reason="an exposure that is the same for everyone leaves an empty design")
 def test_an_exposure_with_one_level_is_no_crash() -> None:
     _, time, event = data()
     one = np.ones(150)

@@ -93,15 +93,15 @@ def test_the_way_back_leaves_defaults_out() -> None:
         ({"n": 2.5}, "n: must be a whole number, got 2.5."),
         ({"n": True}, "n: must be a whole number, got True."),
         ({"n": "3"}, "n: must be a whole number, got '3'."),
-        ({"ratio": "much"}, "ratio: must be a number, got 'much'."),
-        ({"ratio": True}, "ratio: must be a number, got True."),
+        ({"ratio": "much"}, "ratio: must be a finite number, got 'much'."),
+        ({"ratio": True}, "ratio: must be a finite number, got True."),
         ({"exact": 1}, "exact: must be true or false, got 1."),
         ({"colour": "gren"}, "colour: must be one of red, green, got 'gren'; did you mean green?."),
         ({"names": {"one": "x"}}, "names: keys must be whole-number codes, got 'one'."),
         ({"names": {"1.0": "x"}}, "names: keys must be whole-number codes, got '1.0'."),
         ({"names": ["a"]}, "names: must be a table, got a list."),
         ({"marks": 3}, "marks: must be a list, got a number."),
-        ({"marks": [1, "2"]}, "marks[1]: must be a number, got '2'."),
+        ({"marks": [1, "2"]}, "marks[1]: must be a finite number, got '2'."),
         (
             {"shapes": {"a": {"op": "circel"}}},
             "shapes.a.op: must be one of circle, square; got 'circel'; did you mean circle?.",
@@ -158,13 +158,11 @@ def test_a_long_wrong_value_is_shortened() -> None:
     assert len(faults[0]) < 120
 
 
-@pytest.mark.xfail(reason="TOML writes nan and inf, and a number takes them")
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_number_must_be_finite(value: float) -> None:
     assert built({"title": "t", "from": "x", "ratio": value})[1]
 
 
-@pytest.mark.xfail(reason="1 and 01 are the same code, the later wins")
 def test_a_code_named_twice_is_a_fault() -> None:
     assert built({"title": "t", "from": "x", "names": {"1": "one", "01": "uno"}})[1]
 

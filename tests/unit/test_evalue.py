@@ -68,7 +68,9 @@ def row(estimate: float | None, std_error: float | None) -> Estimate:
 
 def test_rows_use_their_own_normal_quantile_and_the_counts_of_the_fit() -> None:
     """The published tables use 1.96 and not 1.959964."""
-    rows = evalue_rows([row(1.0, None), row(0.8, 0.1), row(None, None)], analysis="evalue", z=1.96, n=40, events=9)
+    rows = evalue_rows(
+        [row(1.0, None), row(0.8, 0.1), row(None, None)], analysis="evalue", z=1.96, counts=lambda _: (40, 9)
+    )
     assert [(r.estimand, r.level, r.n, r.events, r.std_error, r.conf_low) for r in rows] == [
         ("e_value", "Q2", 40, 9, None, None),
         ("e_value_ci", "Q2", 40, 9, None, None),
@@ -77,8 +79,7 @@ def test_rows_use_their_own_normal_quantile_and_the_counts_of_the_fit() -> None:
     np.testing.assert_allclose([r.estimate for r in rows], [expected.point, expected.limit], rtol=1e-12)
 
 
-@pytest.mark.xfail(raises=(ValueError, OverflowError), reason="an interval of no width, or too wide for a float")
 @pytest.mark.parametrize("std_error", [0.0, 1e-17, 400.0, 1000.0])
 def test_extreme_standard_errors_do_not_stop_a_run(std_error: float) -> None:
     for estimate in np.random.default_rng(0).uniform(0.1, 5, 200).tolist():
-        evalue_rows([row(estimate, std_error)], analysis="e", z=1.96, n=1, events=1)
+        evalue_rows([row(estimate, std_error)], analysis="e", z=1.96, counts=lambda _: (1, 1))

@@ -48,7 +48,6 @@ def test_a_row_with_a_cell_too_few_is_refused() -> None:
         rows_from_csv("name,n,x,ok\na,1\n", Row)
 
 
-@pytest.mark.xfail(reason="repr(numpy.float64(0.5)) is not 0.5")
 def test_a_number_of_numpy_is_written_as_a_number() -> None:
     row = Row("a", 1, np.float64(0.5), True)
     assert rows_to_csv((row,), Row).splitlines()[1] == "a,1,0.5,true"

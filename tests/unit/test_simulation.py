@@ -176,7 +176,7 @@ def test_every_fault_of_a_declaration_is_reported() -> None:
     wrong["columns"][2]["decimals"] = 1
     wrong["columns"][2]["type"] = "int8"
     wrong["columns"][3]["name"] = "x"
-    wrong["columns"][4]["missing"] = {"probability": math.nan}
+    wrong["columns"][4]["missing"] = {"probability": 1.5}
     wrong["outcome"]["contrasts"][0].pop("given")
     with pytest.raises(StudyFault) as caught:
         parse_simulation(wrong)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,9 +62,7 @@ def categorise(columns: Mapping[str, FloatArray], rules: Mapping[str, CategoryRu
     cuts: dict[str, FloatArray] = {}
     for name, rule in sorted(rules.items(), key=lambda item: bool(item[1].cross)):  # crossings last
         if rule.cross:
-            first, second = rule.cross
-            size = len(rules[second].labels(rules))
-            categories[name] = (categories[first] - 1) * size + categories[second]
+            categories[name] = _joint(rule, rules, categories)
         elif rule.quantiles:
             cuts[name] = quantile_cuts(columns[rule.variable], rule.quantiles)
             categories[name] = cut_up(columns[rule.variable], cuts[name])
@@ -72,6 +70,24 @@ def categorise(columns: Mapping[str, FloatArray], rules: Mapping[str, CategoryRu
             cuts[name] = np.asarray(rule.cuts, dtype=np.float64)
             categories[name] = cut_fixed(columns[rule.variable], cuts[name])
     return Sample(columns, categories, cuts, n)
+
+
+def recategorise(sample: Sample, rules: Mapping[str, CategoryRule], names: Collection[str]) -> Sample:
+    """A sample with only the exposures `names`, and joint groups made of them, cut again by `rules`."""
+    again = {n for n, rule in rules.items() if n in names or set(rule.cross) & set(names)}
+    if not again:
+        return sample
+    fresh = categorise(sample.columns, {n: r for n, r in rules.items() if n in again and not r.cross}, sample.n)
+    categories = {**sample.categories, **fresh.categories}
+    for name in sorted(again):
+        if rules[name].cross:
+            categories[name] = _joint(rules[name], rules, categories)
+    return Sample(sample.columns, categories, {**sample.cuts, **fresh.cuts}, sample.n)
+
+
+def _joint(rule: CategoryRule, rules: Mapping[str, CategoryRule], categories: Mapping[str, FloatArray]) -> FloatArray:
+    first, second = rule.cross
+    return (categories[first] - 1) * len(rules[second].labels(rules)) + categories[second]
 
 
 def cut_names(rule: CategoryRule) -> Sequence[str]:

@@ -51,13 +51,15 @@ def survey_design(strata: FloatArray, psu: FloatArray) -> SurveyDesign:
 
 
 def covariance(
-    fit: Fit, variance: str, *, cluster: IntArray | None = None, design: SurveyDesign | None = None
+    fit: Fit, variance: str, *, cluster: FloatArray | None = None, design: SurveyDesign | None = None
 ) -> FloatArray:
     """Covariance (q, q) of the estimated coefficients; `cluster` (n,) and `design` refer to all n rows of the fit.
 
     Raises ValueError for an unknown variance, or where `cluster` or `survey` lacks what it needs.
     """
-    if variance == "model":
+    if variance not in VARIANCES:
+        raise ValueError(f"unknown variance {variance!r}; choose from {', '.join(VARIANCES)}")
+    if variance == "model" or not fit.bread.size:
         return fit.bread
     scores = fit.scores
     if variance in ("HC2", "HC3"):
@@ -68,23 +70,25 @@ def covariance(
         scores = scores / (np.sqrt(room) if variance == "HC2" else room)[:, None]
     factor = 1.0
     if variance == "stata":
-        factor = fit.n / (fit.n - 1)
+        factor = _ratio(fit.n, fit.n - 1)
     elif variance == "HC1":
-        factor = fit.n / (fit.n - fit.parameters)
+        factor = _ratio(fit.n, fit.n - fit.parameters)
     elif variance == "cluster":
         if cluster is None:
             raise ValueError("variance 'cluster' needs the cluster of each row")
         _, numbered = np.unique(cluster, return_inverse=True)
         clusters = int(numbered.max()) + 1
-        scores, factor = totals(scores, numbered.reshape(-1)[fit.rows], clusters), clusters / (clusters - 1)
+        scores, factor = totals(scores, numbered.reshape(-1)[fit.rows], clusters), _ratio(clusters, clusters - 1)
     elif variance == "survey":
         if design is None:
             raise ValueError("variance 'survey' needs strata and primary sampling units")
         return fit.bread @ survey_meat(scores, design, fit.rows) @ fit.bread
-    elif variance not in ("HC0", "HC2", "HC3"):
-        raise ValueError(f"unknown variance {variance!r}; choose from {', '.join(VARIANCES)}")
     spread = fit.bread @ scores.T
     return np.asarray(spread @ spread.T) * factor
+
+
+def _ratio(n: int, degrees_of_freedom: int) -> float:
+    return n / degrees_of_freedom if degrees_of_freedom > 0 else float("nan")
 
 
 def survey_meat(scores: FloatArray, design: SurveyDesign, rows: npt.NDArray[np.bool_]) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from walkrisk.models.design import Design
-from walkrisk.models.fit import Fit
+from walkrisk.models.fit import Fit, empty_fit
 from walkrisk.models.support import independent_columns
 
 FloatArray = npt.NDArray[np.float64]
@@ -28,6 +28,8 @@ def fit_cox(design: Design, time: FloatArray, event: FloatArray, *, weights: Flo
     x_all = design.matrix
     centred = x_all - x_all.mean(axis=0)
     kept = 1 + independent_columns(centred[:, 1:])
+    if not kept.size:
+        return empty_fit("cox", design, event, ["Nothing in this model varies among these people."])
     gone = [design.names[c] for c in range(1, x_all.shape[1]) if c not in kept]
     sentences = [f"{', '.join(gone)}: a combination of earlier columns, so left out."] if gone else []
     spread = centred[:, kept].std(axis=0)
@@ -52,13 +54,17 @@ def fit_cox(design: Design, time: FloatArray, event: FloatArray, *, weights: Flo
         converged = False
         sentences.append("The Cox fit did not converge; no estimate is given.")
     beta = np.asarray(fitter.params_, dtype=np.float64) if converged else np.full(len(kept), np.nan)
-    scores, information = efron_scores(x, time, event, w, beta) if converged else (np.zeros_like(x), np.eye(len(kept)))
-    total = np.abs(scores.sum(axis=0)) / np.maximum(np.abs(scores).sum(axis=0), 1e-300)
-    if converged and total.max() > 1e-6:
-        converged = False
-        sentences.append(
-            f"The Cox fit stopped short of the maximum (relative score {total.max():.1e}); no estimate is given."
-        )
+    scores, information = np.zeros_like(x), np.eye(len(kept))
+    if converged:  # lifelines stops a little short: one more Newton step, then judge by the score
+        scores, information = efron_scores(x, time, event, w, beta)
+        beta = beta + np.linalg.solve(information, scores.sum(axis=0))
+        scores, information = efron_scores(x, time, event, w, beta)
+        short = float(np.max(np.abs(scores.sum(axis=0)) / np.maximum(np.abs(scores).sum(axis=0), 1e-300)))
+        if not short < 1e-9:
+            converged = False
+            sentences.append(
+                f"The Cox fit stopped short of the maximum (relative score {short:.1e}); no estimate is given."
+            )
     estimated = np.zeros(x_all.shape[1], dtype=bool)
     estimated[kept] = True
     coefficients = np.full(x_all.shape[1], np.nan)

@@ -81,15 +81,19 @@ class Design:
 
 
 class _PatsyFactor:
-    """patsy's factor protocol around one of our terms: looks a column up, evaluates nothing."""
+    """patsy's factor protocol around one of our terms: looks a column up, evaluates nothing.
 
-    def __init__(self, term: Linear | Factor | Spline) -> None:
+    `again` counts earlier main terms of the same name, so that a variable may enter a design twice.
+    """
+
+    def __init__(self, term: Linear | Factor | Spline, again: int = 0) -> None:
         self.term = term
+        self.again = again
         self.origin = None
         self.value: Any = None
 
     def name(self) -> str:
-        return self.term.name
+        return self.term.name + "'" * self.again
 
     def memorize_passes_needed(self, state: dict[str, Any], eval_env: Any) -> int:
         return 0
@@ -100,24 +104,30 @@ class _PatsyFactor:
         return self.value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _PatsyFactor) and self.term == other.term
+        return isinstance(other, _PatsyFactor) and (self.term, self.again) == (other.term, other.again)
 
     def __hash__(self) -> int:
-        return hash(self.term)
+        return hash((self.term, self.again))
 
 
 def factor(name: str, values: FloatArray, labels: Mapping[int, str] | None = None) -> Factor:
     """The factor of a coded variable: its levels are the codes that occur, the lowest the reference."""
     levels = tuple(float(v) for v in np.unique(values[~np.isnan(values)]))
-    return Factor(name, levels, tuple((labels or {}).get(int(v), f"{v:g}") for v in levels))
+    texts = [(labels or {}).get(int(v), f"{v:g}") for v in levels]
+    if len(set(texts)) < len(texts):
+        texts = [f"{text} ({v:g})" for text, v in zip(texts, levels, strict=True)]
+    return Factor(name, levels, tuple(texts))
 
 
 def build_design(columns: Columns, terms: Sequence[Term], n: int) -> Design:
     """The design matrix of intercept and `terms`, columns in the order of the terms, for complete rows of `columns`."""
-    patsy_terms = [patsy.Term([])]
+    patsy_terms, seen = [patsy.Term([])], list[str]()
     for term in terms:
-        parts = (term.first, term.second) if isinstance(term, Product) else (term,)
-        patsy_terms.append(patsy.Term([_PatsyFactor(p) for p in parts]))
+        if isinstance(term, Product):
+            patsy_terms.append(patsy.Term([_PatsyFactor(term.first), _PatsyFactor(term.second)]))
+        else:
+            patsy_terms.append(patsy.Term([_PatsyFactor(term, seen.count(term.name))]))
+            seen.append(term.name)
 
     def chunks() -> Iterator[Columns]:
         yield columns
@@ -133,7 +143,7 @@ def build_design(columns: Columns, terms: Sequence[Term], n: int) -> Design:
     order.append(info.term_slices[patsy_terms[0]].start)
     for term, patsy_term in zip(terms, patsy_terms[1:], strict=True):
         span = info.term_slices[patsy_term]
-        columns_of[term] = tuple(range(len(order), len(order) + span.stop - span.start))
+        columns_of.setdefault(term, tuple(range(len(order), len(order) + span.stop - span.start)))
         order.extend(range(span.start, span.stop))
     names = tuple(info.column_names[i].replace("[T.", "[") for i in order)
     return Design(np.asfortranarray(matrix[:, order]), names, columns_of, _cells(columns, terms))

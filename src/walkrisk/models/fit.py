@@ -103,7 +103,8 @@ def fit_model(
         separated += int(apart.sum())
         rows[np.flatnonzero(rows)[apart]] = False
     if solution is None or not y[rows].any():
-        return _empty_fit(method, design, y, sentences)
+        sentences.append("Nobody in this sample has the outcome, so no risk ratio can be estimated.")
+        return empty_fit(method, design, y, sentences)
     if separated:
         sentences.append(
             f"{separated} people without differing outcomes are separated from the others by the covariates together; "
@@ -185,10 +186,12 @@ def _apart(family: Family, solution: Solution) -> BoolArray:
 
 
 def _collinear_sentence(design: Design, independent: npt.NDArray[np.intp]) -> list[str]:
-    gone = [name for c, name in enumerate(design.names) if c not in independent and design.matrix[:, c].any()]
-    if not gone:
-        return []
-    return [f"{', '.join(gone)}: a combination of earlier columns, so left out (the later of collinear columns goes)."]
+    gone = [c for c in range(len(design.names)) if c not in independent]
+    zero = [design.names[c] for c in gone if not design.matrix[:, c].any()]
+    spanned = [design.names[c] for c in gone if design.matrix[:, c].any()]
+    why = "a combination of earlier columns, so left out (the later of collinear columns goes)"
+    said = [f"{', '.join(zero)}: 0 for everyone, so left out."] if zero else []
+    return [*said, f"{', '.join(spanned)}: {why}."] if spanned else said
 
 
 def _not_converged(method: str, iterations: int, score: float, top: float) -> str:
@@ -209,7 +212,8 @@ def _feasible_start(x: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
     return beta
 
 
-def _empty_fit(method: str, design: Design, y: FloatArray, sentences: list[str]) -> Fit:
+def empty_fit(method: str, design: Design, y: FloatArray, sentences: list[str]) -> Fit:
+    """A fit of nothing: no column estimated, not converged, with the sentences that say why."""
     p = design.matrix.shape[1]
     nothing = np.zeros((0, 0))
     return Fit(
@@ -231,5 +235,5 @@ def _empty_fit(method: str, design: Design, y: FloatArray, sentences: list[str])
         max_fitted_risk=float("nan"),
         no_reference=frozenset(),
         boundary=False,
-        warnings=(*sentences, "Nobody in this sample has the outcome, so no risk ratio can be estimated."),
+        warnings=tuple(sentences),
     )

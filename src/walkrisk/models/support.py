@@ -69,7 +69,7 @@ def independent_columns(x: FloatArray) -> npt.NDArray[np.intp]:
 def _clearly_independent(scaled: FloatArray) -> bool:
     """Whether every column of unit length keeps more than 1e-5 of it after projection on the earlier ones."""
     try:
-        return bool(np.min(np.diag(np.linalg.cholesky(scaled.T @ scaled))) > 1e-5)
+        return bool(np.all(np.diag(np.linalg.cholesky(scaled.T @ scaled)) > 1e-5))
     except np.linalg.LinAlgError:
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from walkrisk.estimates.rows import Estimate
@@ -22,24 +23,29 @@ def evalue(risk_ratio: float, conf_low: float, conf_high: float) -> EValue:
     E = RR + sqrt(RR (RR - 1)), with 1/RR in place of RR below 1. Raises ValueError for a ratio that is not positive.
     Reference: VanderWeele & Ding 2017, doi 10.7326/M16-2607.
     """
-    if not (risk_ratio > 0 and conf_low > 0 and conf_low <= risk_ratio <= conf_high):
+    if not 0 <= conf_low <= risk_ratio <= conf_high or risk_ratio == 0:
         raise ValueError("an E-value needs a positive risk ratio inside its interval")
     if conf_low <= 1 <= conf_high:
         return EValue(_of(risk_ratio), 1.0)
     return EValue(_of(risk_ratio), _of(conf_high if risk_ratio < 1 else conf_low))
 
 
-def evalue_rows(estimates: list[Estimate], *, analysis: str, z: float, n: int, events: int) -> list[Estimate]:
+def evalue_rows(
+    estimates: list[Estimate], *, analysis: str, z: float, counts: Callable[[Estimate], tuple[int, int]]
+) -> list[Estimate]:
     """Two rows (`e_value`, `e_value_ci`) for each estimated risk ratio that is not a reference.
 
-    `z` sets the interval (the published tables use 1.96); `n` and `events` are those of the fitted sample.
+    `z` sets the interval (the published tables use 1.96); `counts` gives n and events of the fitted sample of a row.
     """
     rows = []
     for e in estimates:
         if e.estimate is None or e.std_error is None:
             continue
-        b = math.log(e.estimate)
-        values = evalue(e.estimate, math.exp(b - z * e.std_error), math.exp(b + z * e.std_error))
+        half = z * e.std_error
+        low = e.estimate * math.exp(-half)
+        high = e.estimate * math.exp(half) if half < 700 else math.inf
+        values = evalue(e.estimate, low, high)
+        n, events = counts(e)
         base = replace(
             e, analysis=analysis, n=n, events=events, std_error=None, conf_low=None, conf_high=None, p_value=None
         )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from walkrisk.cohorts.categories import percentiles, winsorise_upper
 from walkrisk.cohorts.cohort import Cohort
 from walkrisk.cohorts.eligibility import holds
-from walkrisk.cohorts.samples import CategoryRule, Sample, categorise, cut_names
+from walkrisk.cohorts.samples import CategoryRule, Sample, categorise, cut_names, recategorise
 from walkrisk.estimates.dose_response import curve, grid, nonlinearity
 from walkrisk.estimates.interaction import likelihood_ratio, wald
 from walkrisk.estimates.ratios import count_levels, level_ratios, median_scores, per_unit
@@ -56,11 +56,19 @@ def make_bench(study: Study, cohort: Cohort) -> Bench:
     """The analytic sample with every exposure cut on it (and winsorised first where declared)."""
     rules = {name: _rule(study, name) for name in study.exposures}
     columns = {name: values[cohort.included] for name, values in cohort.everyone.items()}
-    for exposure in study.exposures.values():
+    for name, exposure in study.exposures.items():
         if exposure.variable and exposure.winsorise_percentile:
-            columns[exposure.variable] = winsorise_upper(columns[exposure.variable], exposure.winsorise_percentile)
+            capped = winsorise_upper(columns[exposure.variable], exposure.winsorise_percentile)
+            columns[variable_of(study, name)] = capped
     cut = {name: rule for name, rule in rules.items() if rule.cross or rule.quantiles or rule.cuts}
     return Bench(study, cohort, cut, categorise(columns, cut, cohort.n), critical_value(study.settings.conf_level))
+
+
+def variable_of(study: Study, exposure: str) -> str:
+    """The column of a sample that holds an exposure's values; a winsorised one has a column of its own."""
+    declared = study.exposures[exposure]
+    assert declared.variable
+    return f"{exposure} winsorised" if declared.winsorise_percentile else declared.variable
 
 
 def tasks(study: Study) -> Iterator[tuple[str, Callable[[Bench], Rows]]]:
@@ -86,21 +94,19 @@ def carry_out(task: Callable[[Bench], Rows], bench: Bench) -> Rows:
         return Rows(diagnostics=(nobody.diagnostic,))
 
 
-def evalues(study: Study, estimates: Sequence[Estimate]) -> tuple[Estimate, ...]:
-    """E-value rows of the declared analyses, from their ratio rows."""
+def evalues(study: Study, estimates: Sequence[Estimate], fits: Sequence[Diagnostic]) -> tuple[Estimate, ...]:
+    """E-value rows of the declared analyses, from their ratio rows, with the counts of the fitted samples."""
+    counts = {(d.analysis, d.exposure, d.stratum, d.model): (d.n, d.events) for d in fits}
     rows: list[Estimate] = []
     for declared in study.evalues:
         for source in declared.of:
-            mine = [
-                e
-                for e in estimates
-                if e.analysis == source and e.model == declared.model and e.estimand == "risk_ratio"
-            ]
-            for exposure in dict.fromkeys(e.exposure for e in mine):
-                group = [e for e in mine if e.exposure == exposure]
-                first = [e for e in group if e.variance == group[0].variance]
-                n, events = sum(e.n or 0 for e in first), sum(e.events or 0 for e in first)
-                rows += evalue_rows(group, analysis=declared.analysis, z=declared.z, n=n, events=events)
+            mine = [e for e in estimates if (e.analysis, e.model, e.estimand) == (source, declared.model, "risk_ratio")]
+            rows += evalue_rows(
+                mine,
+                analysis=declared.analysis,
+                z=declared.z,
+                counts=lambda e: counts[e.analysis, e.exposure, e.stratum, e.model],
+            )
     return tuple(rows)
 
 
@@ -136,9 +142,7 @@ def _fit_ratio(
     study = bench.study
     labels = {name: rule.labels(rules) for name, rule in rules.items()}
     declared = study.exposures[exposure]
-    linear = (
-        Linear(declared.variable, declared.per or 1.0) if declared.variable and analysis.form == "per_unit" else None
-    )
+    linear = Linear(variable_of(study, exposure), declared.per or 1.0) if analysis.form == "per_unit" else None
     covariates = _covariates(study, analysis, exposure, request.model)
     terms: list[Term | str] = [linear or exposure, *terms_of(covariates, bench.cohort.variables)]
     fitted, made = fit_terms(
@@ -180,7 +184,8 @@ def _explain_reference(fitted: Fitted, factor: Factor, labels: Sequence[str]) ->
 
 def _rule(study: Study, name: str) -> CategoryRule:
     e = study.exposures[name]
-    return CategoryRule(variable=e.variable or "", quantiles=e.quantiles, cuts=e.cuts, cross=e.cross, prefix=e.prefix)
+    variable = variable_of(study, name) if e.variable else ""
+    return CategoryRule(variable=variable, quantiles=e.quantiles, cuts=e.cuts, cross=e.cross, prefix=e.prefix)
 
 
 def _analysis_sample(bench: Bench, analysis: RatioAnalysis, exposure: str) -> tuple[Sample, Mapping[str, CategoryRule]]:
@@ -194,9 +199,9 @@ def _analysis_sample(bench: Bench, analysis: RatioAnalysis, exposure: str) -> tu
             if name in rules
             else replace(_rule(bench.study, name), cuts=cuts)
         )
-    if analysis.recut or analysis.fixed_cuts:
-        sample = categorise(sample.columns, rules, sample.n)
-    return sample, rules
+    if analysis.recut:
+        return categorise(sample.columns, rules, sample.n), rules
+    return recategorise(sample, rules, analysis.fixed_cuts), rules
 
 
 def _strata(bench: Bench, analysis: RatioAnalysis, sample: Sample) -> Iterator[tuple[str, Sample]]:
@@ -214,26 +219,28 @@ def _covariates(study: Study, analysis: RatioAnalysis, exposure: str, model: str
     names = [analysis.replace_covariates.get(c, c) for c in study.models[model].covariates if c not in drop]
     for addition in analysis.add:
         if model in addition.models and (not addition.exposures or exposure in addition.exposures):
-            names += [study.exposures[c].variable or c if c in study.exposures else c for c in addition.covariates]
+            names += [variable_of(study, c) if c in study.exposures else c for c in addition.covariates]
     return names
 
 
 def _request(study: Study, analysis: RatioAnalysis, exposure: str, stratum: str, model: str) -> Request:
-    method = analysis.method or study.settings.method
-    outcome = study.outcomes[analysis.outcome or study.settings.outcome]
-    cox = method == "cox"
-    assert outcome.event or not cox
     return Request(
         analysis=analysis.id,
         exposure=exposure,
         stratum=stratum,
         model=model,
-        method=method,
-        outcome=outcome.event if cox and outcome.event else outcome.variable,
-        time=outcome.time if cox else None,
         variances=tuple(analysis.variances or study.settings.variances),
+        **_fitted_to(study, analysis.method or study.settings.method, analysis.outcome or study.settings.outcome),
         **_common(study, weighted=analysis.weighted),
     )
+
+
+def _fitted_to(study: Study, method: str, outcome: str) -> dict[str, Any]:
+    """Method and outcome of a request; a Cox model takes the event and its time."""
+    declared = study.outcomes[outcome]
+    if method == "cox":
+        return {"method": method, "outcome": declared.event, "time": declared.time}
+    return {"method": method, "outcome": declared.variable}
 
 
 def _common(study: Study, *, weighted: bool) -> dict[str, Any]:
@@ -276,8 +283,7 @@ def curve_rows(bench: Bench, declared: Curve, exposure: str) -> Rows:
         analysis=declared.analysis,
         exposure=exposure,
         model=declared.model,
-        method=study.settings.method,
-        outcome=study.outcomes[study.settings.outcome].variable,
+        **_fitted_to(study, study.settings.method, study.settings.outcome),
         variances=variances,
         **_common(study, weighted=declared.weighted),
     )
@@ -326,8 +332,7 @@ def curve_rows(bench: Bench, declared: Curve, exposure: str) -> Rows:
 
 
 def _spline(study: Study, sample: Sample, declared: Curve, exposure: str) -> Spline:
-    variable = study.exposures[exposure].variable
-    assert variable
+    variable = variable_of(study, exposure)
     return Spline(variable, tuple(float(k) for k in percentiles(sample.columns[variable], declared.knot_percentiles)))
 
 
@@ -337,8 +342,7 @@ def _spline(study: Study, sample: Sample, declared: Curve, exposure: str) -> Spl
 def trend_rows(bench: Bench, trend: Trend, exposure: str) -> Rows:
     """The log ratio per unit of each score of one exposure, with its P value, for each model."""
     study, variables = bench.study, bench.cohort.variables
-    variable = study.exposures[exposure].variable
-    assert variable
+    variable = variable_of(study, exposure)
     values, categories = bench.sample.columns[variable], bench.sample.categories[exposure]
     scores = {"quartile_median": median_scores(values, categories), "quartile_score": categories, "continuous": values}
     term = Linear("_score")
@@ -394,8 +398,7 @@ def _test_request(study: Study, analysis: str, exposure: str, model: str, stratu
         exposure=exposure,
         stratum=stratum,
         model=model,
-        method=study.settings.method,
-        outcome=study.outcomes[study.settings.outcome].variable,
+        **_fitted_to(study, study.settings.method, study.settings.outcome),
         variances=study.settings.variances,
         **_common(study, weighted=False),
     )

@@ -18,7 +18,7 @@ from walkrisk.errors import DataFault, ModelFault
 from walkrisk.estimates.characteristics import TOTAL, describe, histogram
 from walkrisk.estimates.results import OUTCOME_TABLE, Characteristic, HistogramBin, Results
 from walkrisk.execution import in_order
-from walkrisk.studies.analyse import Bench, Rows, carry_out, evalues, make_bench, tasks
+from walkrisk.studies.analyse import Bench, Rows, carry_out, evalues, make_bench, tasks, variable_of
 from walkrisk.studies.study import Characteristics, Study
 
 FloatArray = npt.NDArray[np.float64]
@@ -62,16 +62,14 @@ def make_cohort(study: Study, extract: Extract) -> tuple[Cohort, tuple[str, ...]
             f"Nobody is left after the exclusions (people left after each step: {steps or 'none'}); "
             "check the codes of the columns behind the step that empties the sample."
         )
+    faults = _outcome_faults(study, cohort)
+    if faults:
+        raise DataFault(faults)
     outcome = study.outcomes[study.settings.outcome]
-    values = cohort.analytic(outcome.variable)
-    if not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
-        raise DataFault(
-            f"The outcome {outcome.variable} takes other values than 0 and 1 in the analytic sample; recode it."
-        )
-    if not (values == 1).any():
+    if not (cohort.analytic(outcome.variable) == 1).any():
         raise ModelFault(
-            f"Nobody in the analytic sample ({cohort.n} people) has the outcome {outcome.variable}, so no ratio "
-            "can be estimated; check the codes behind it."
+            f"Nobody in the analytic sample ({cohort.n} people) has the outcome {outcome.variable}, so no ratio can be "
+            "estimated; check the codes behind it."
         )
     return cohort, (*extract.warnings, *warnings)
 
@@ -84,13 +82,14 @@ def compute(study: Study, extract: Extract, *, jobs: int = 1, progress: Progress
         [(title, partial(carry_out, task, bench)) for title, task in tasks(study)], jobs=jobs, progress=progress
     )
     estimates = [e for r in rows for e in r.estimates]
+    fits = tuple(d for r in rows for d in r.diagnostics)
     results = Results(
-        estimates=(*estimates, *evalues(study, estimates)),
+        estimates=(*estimates, *evalues(study, estimates, fits)),
         curves=tuple(c for r in rows for c in r.curves),
         flow=cohort.flow,
         cutpoints=tuple(dict.fromkeys(c for r in rows for c in r.cutpoints)),
         characteristics=(*_outcome(bench), *(c for d in study.characteristics for c in _characteristics(bench, d))),
-        diagnostics=tuple(d for r in rows for d in r.diagnostics),
+        diagnostics=fits,
         histograms=_histograms(bench),
     )
     return Computed(results, cohort, warnings)
@@ -109,6 +108,18 @@ def variables_of(study: Study) -> dict[str, Variable]:
     """Every variable of a study with what tables and figures call it."""
     outcomes = {o.variable: Variable(o.variable, o.label, "", {1: o.event_word}) for o in study.outcomes.values()}
     return {**source_variables(study), **described(study.days, study.variables), **outcomes}
+
+
+def _outcome_faults(study: Study, cohort: Cohort) -> list[str]:
+    faults = []
+    for name in dict.fromkeys(v for o in study.outcomes.values() for v in (o.variable, o.event) if v):
+        values = cohort.analytic(name)
+        if not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
+            faults.append(f"The outcome {name} takes other values than 0 and 1 in the analytic sample; recode it.")
+    weights = study.design.weights
+    if weights and (cohort.everyone[weights] < 0).any():
+        faults.append(f"The weights {weights} are negative for {int((cohort.everyone[weights] < 0).sum())} people.")
+    return faults
 
 
 def _check_across(study: Study, columns: Mapping[str, FloatArray]) -> tuple[list[str], list[str]]:
@@ -162,4 +173,4 @@ def _category_groups(bench: Bench, exposure: str) -> dict[str, BoolArray]:
 
 def _histograms(bench: Bench) -> tuple[HistogramBin, ...]:
     shown = dict.fromkeys(e for c in bench.study.curves for e in c.exposures)
-    return tuple(b for e in shown for b in histogram(e, bench.sample.columns[bench.study.exposures[e].variable or ""]))
+    return tuple(b for e in shown for b in histogram(e, bench.sample.columns[variable_of(bench.study, e)]))

@@ -16,6 +16,8 @@ from walkrisk.estimates.results import OUTCOME_TABLE
 from walkrisk.schema import ColumnContract
 from walkrisk.studies.study import RatioAnalysis, Study
 
+COX_VARIANCES = ("HC0", "cluster", "survey", "model")
+
 
 def load_study(path: str | Path) -> Study:
     """The study declared in a TOML file.
@@ -153,6 +155,9 @@ def _check_days(study: Study, faults: _Faults) -> list[str]:
     faults.names("days.day_total", days.day_total, activities, "activity")
     faults.names("days.valid.zero_invalidates", days.valid.zero_invalidates, activities, "activity")
     faults.names("days.valid.total_of", days.valid.total_of, activities, "activity")
+    for name in [*days.counts, *days.means]:
+        if name in study.columns:
+            faults.add(f"days.{name}", "a column of this name exists already; choose another name.")
     for name, count in days.counts.items():
         faults.names(f"days.counts.{name}.any_of", count.any_of, activities, "activity")
     for name, mean in days.means.items():
@@ -172,6 +177,8 @@ def _check_settings(study: Study, known: list[str], faults: _Faults) -> None:
     for name, outcome in study.outcomes.items():
         used = [v for v in (outcome.variable, outcome.time, outcome.event) if v]
         faults.names(f"outcomes.{name}", used, known, "variable")
+    _check_unique("exclusions", [step.id for step in study.exclusions], faults)
+    _check_cox(study, "settings.method", s.method, s.variances, s.outcome, faults)
     for i, step in enumerate(study.exclusions):
         key = f"exclusions[{i}] ({step.id})"
         if not step.require and not step.known:
@@ -183,6 +190,25 @@ def _check_settings(study: Study, known: list[str], faults: _Faults) -> None:
             faults.name(f"design.{field}", name, known, "variable")
     for name, model in study.models.items():
         faults.names(f"models.{name}.covariates", model.covariates, known, "variable")
+
+
+def _check_unique(key: str, names: list[str], faults: _Faults) -> None:
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        faults.add(key, f"{', '.join(twice)} stands more than once; names are unique.")
+
+
+def _check_cox(
+    study: Study, key: str, method: str, variances: Iterable[str], outcome: str | None, faults: _Faults
+) -> None:
+    if method != "cox":
+        return
+    declared = study.outcomes.get(outcome or study.settings.outcome)
+    if declared and not (declared.time and declared.event):
+        faults.add(key, "a Cox model needs an outcome with time and event.")
+    wrong = [v for v in variances if v not in COX_VARIANCES]
+    if wrong:
+        faults.add(key, f"a Cox model has no variance {', '.join(wrong)}; choose from {', '.join(COX_VARIANCES)}.")
 
 
 def _check_variance_needs(study: Study, key: str, variances: Iterable[str], faults: _Faults) -> None:
@@ -237,19 +263,23 @@ def _check_analyses(study: Study, known: list[str], faults: _Faults) -> None:
             faults.name(f"{key}.outcome", a.outcome, study.outcomes, "outcome")
         _check_variance_needs(study, f"{key}.variances", a.variances, faults)
         for addition in a.add:
-            pool = [*known, *study.exposures]
-            faults.names(f"{key}.add.covariates", addition.covariates, pool, "variable or exposure")
+            pool = [*known, *(n for n, e in study.exposures.items() if e.variable)]
+            faults.names(f"{key}.add.covariates", addition.covariates, pool, "variable, or exposure with a variable,")
             faults.names(f"{key}.add.models", addition.models, a.models, "model of this analysis")
             faults.names(f"{key}.add.exposures", addition.exposures, a.exposures, "exposure of this analysis")
         faults.names(f"{key}.restrict", [c.variable for c in a.restrict], known, "variable")
         faults.names(
             f"{key}.replace_covariates", [*a.replace_covariates, *a.replace_covariates.values()], known, "variable"
         )
+        in_models = {c for m in a.models if m in study.models for c in study.models[m].covariates}
+        faults.names(f"{key}.replace_covariates", a.replace_covariates, in_models, "covariate in the models")
         for exposure, cuts in a.fixed_cuts.items():
             faults.name(f"{key}.fixed_cuts", exposure, a.exposures, "exposure of this analysis")
             _check_increasing(f"{key}.fixed_cuts.{exposure}", cuts, faults)
         if a.stratify:
-            faults.name(f"{key}.stratify.by", a.stratify.by, [*known, *study.exposures], "variable or exposure")
+            pool = [*known, *_categorical(study)]
+            faults.name(f"{key}.stratify.by", a.stratify.by, pool, "variable, or exposure with categories,")
+            _check_unique(f"{key}.stratify.names", list(a.stratify.names.values()), faults)
             faults.names(f"{key}.stratify.drop", a.stratify.drop, known, "variable")
         _check_form(study, a, key, faults)
 
@@ -257,10 +287,8 @@ def _check_analyses(study: Study, known: list[str], faults: _Faults) -> None:
 def _check_form(study: Study, a: RatioAnalysis, key: str, faults: _Faults) -> None:
     if a.weighted and not study.design.weights:
         faults.add(f"{key}.weighted", "needs design.weights.")
-    if (a.method or study.settings.method) == "cox":
-        outcome = study.outcomes.get(a.outcome or study.settings.outcome)
-        if outcome and not (outcome.time and outcome.event):
-            faults.add(f"{key}.method", "a Cox model needs an outcome with time and event.")
+    if a.method:
+        _check_cox(study, f"{key}.method", a.method, a.variances or study.settings.variances, a.outcome, faults)
     for name in a.exposures:
         e = study.exposures.get(name)
         if e is None:
@@ -297,7 +325,7 @@ def _check_tests(study: Study, known: list[str], faults: _Faults) -> None:
             faults.add(f"{key}.weighted", "needs design.weights.")
         if c.variance:
             _check_variance_needs(study, f"{key}.variance", (c.variance,), faults)
-    categorical = [n for n, e in study.exposures.items() if e.cross or e.quantiles or e.cuts]
+    categorical = _categorical(study)
     for i, t in enumerate(study.trends):
         key = f"trends[{i}] ({t.analysis})"
         faults.names(
@@ -318,6 +346,9 @@ def _check_tests(study: Study, known: list[str], faults: _Faults) -> None:
     for i, v in enumerate(study.evalues):
         faults.names(f"evalues[{i}].of", v.of, ids, "ratio analysis")
         faults.name(f"evalues[{i}].model", v.model, study.models, "model")
+        without = [a.id for a in study.analyses if a.id in v.of and v.model not in a.models]
+        if without:
+            faults.add(f"evalues[{i}].model", f"{', '.join(without)} has no model {v.model!r}.")
 
 
 def _check_outputs(study: Study, known: list[str], faults: _Faults) -> None:
@@ -331,7 +362,7 @@ def _check_outputs(study: Study, known: list[str], faults: _Faults) -> None:
         if c.by_exposure and c.by_step:
             faults.add(key, "give by_exposure or by_step, not both.")
         if c.by_exposure:
-            faults.name(f"{key}.by_exposure", c.by_exposure, study.exposures, "exposure")
+            faults.name(f"{key}.by_exposure", c.by_exposure, _categorical(study), "exposure with categories")
         if c.by_step:
             faults.name(f"{key}.by_step", c.by_step, steps, "exclusion step (or 'included')")
     for t in study.tables:
@@ -343,6 +374,10 @@ def _check_outputs(study: Study, known: list[str], faults: _Faults) -> None:
         faults.names(f"forest_figures ({g.id}).analyses", g.analyses, ids, "ratio analysis")
         faults.name(f"forest_figures ({g.id}).model", g.model, study.models, "model")
         faults.names(f"forest_figures ({g.id}).exposures", g.exposures, study.exposures, "exposure")
+
+
+def _categorical(study: Study) -> list[str]:
+    return [n for n, e in study.exposures.items() if e.cross or e.quantiles or e.cuts]
 
 
 def is_factor(study: Study, name: str) -> bool:

@@ -103,7 +103,11 @@ def fit_terms(
     columns = dict(sample.columns)
     columns.update(sample.categories)
     needed = {n for t in terms for n in _columns_of(t)} | {request.outcome}
-    needed |= {n for n in (request.time, request.weights, request.strata, request.psu, request.cluster) if n}
+    needed |= {n for n in (request.time, request.weights) if n}
+    if "survey" in request.variances:
+        needed |= {n for n in (request.strata, request.psu) if n}
+    if "cluster" in request.variances and request.cluster:
+        needed.add(request.cluster)
     rows = complete_rows(sample, sorted(needed), columns)
     used = {n: columns[n][rows] for n in needed}
     made = [
@@ -121,7 +125,7 @@ def fit_terms(
     else:
         fit = fit_model(request.method, design, used[request.outcome], weights=weights, engine=request.engine)
     survey = _survey(request, sample, rows, design_sample) if "survey" in request.variances else None
-    cluster = used[request.cluster].astype(np.intp) if request.cluster and "cluster" in request.variances else None
+    cluster = used[request.cluster] if request.cluster and "cluster" in request.variances else None
     covariances = {v: covariance(fit, v, cluster=cluster, design=survey) for v in request.variances}
     return Fitted(fit, covariances, _diagnostic(request, fit)), list(made)
 
