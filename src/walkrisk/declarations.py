@@ -11,9 +11,13 @@ import dataclasses
 import difflib
 import math
 import re
+import tomllib
 import types
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from walkrisk.errors import StudyFault, UsageFault
 
 T = TypeVar("T")
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -21,6 +25,18 @@ IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Name = Annotated[str, "identifier"]
 """A plain identifier: letters, digits and underscores, never an expression."""
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The tables of a TOML file that holds `what`; UsageFault if it is not there, StudyFault if it is no TOML."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise UsageFault(f"There is no file {path}; give the path of {what} (.toml).") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyFault(f"{path.name}: cannot be read as UTF-8 text ({type(error).__name__}); save it so.") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise StudyFault(f"{path.name}: is not valid TOML: {error}.") from None
 
 
 def option(

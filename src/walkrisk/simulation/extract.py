@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from walkrisk.declarations import build
+from walkrisk.declarations import build, read_toml
 from walkrisk.errors import StudyFault, UsageFault
 from walkrisk.simulation.activity import simulate_days
 from walkrisk.simulation.checks import INTEGER_LIMITS, activity_columns, faults_of
@@ -47,17 +46,7 @@ def load_simulation(path: Path) -> Simulation:
 
     Raises UsageFault if there is no such file, StudyFault with every fault of the declaration, each with its key.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError:
-        raise UsageFault(f"{path}: cannot be read; name a simulation declaration (.toml).") from None
-    except UnicodeDecodeError:
-        raise StudyFault(f"{path}: is not UTF-8 text.") from None
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise StudyFault(f"{path}: is not TOML: {error}.") from None
-    return parse_simulation(table)
+    return parse_simulation(read_toml(Path(path), "a simulation declaration"))
 
 
 def parse_simulation(table: Mapping[str, Any]) -> Simulation:

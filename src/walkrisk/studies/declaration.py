@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from walkrisk.cohorts.variables import sources_of
-from walkrisk.declarations import build, json_schema, suggest
-from walkrisk.errors import StudyFault, UsageFault
+from walkrisk.declarations import build, json_schema, read_toml, suggest
+from walkrisk.errors import StudyFault
 from walkrisk.estimates.disclosure import min_cell_faults
 from walkrisk.estimates.results import OUTCOME_TABLE
 from walkrisk.schema import ColumnContract
@@ -24,20 +23,7 @@ def load_study(path: str | Path) -> Study:
 
     Raises UsageFault if there is no such file, StudyFault with every fault of the declaration and its key.
     """
-    path = Path(path)
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise UsageFault(f"There is no study declaration {path}; give the path of a study.toml.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyFault(
-            f"{path.name}: cannot be read as UTF-8 text ({type(error).__name__}); save it as UTF-8."
-        ) from None
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise StudyFault(f"{path.name}: is not valid TOML: {error}.") from None
-    return study_from(table)
+    return study_from(read_toml(Path(path), "a study declaration"))
 
 
 def study_from(table: Mapping[str, Any]) -> Study:
