@@ -208,7 +208,7 @@ def test_files_that_are_no_declaration(tmp_path: Path) -> None:
     with pytest.raises(UsageFault):
         load_simulation(tmp_path / "absent.toml")
     (tmp_path / "broken.toml").write_text("title = ")
-    with pytest.raises(StudyFault, match="is not TOML"):
+    with pytest.raises(StudyFault, match="is not valid TOML"):
         load_simulation(tmp_path / "broken.toml")
 
 

@@ -189,7 +189,7 @@ def test_a_formula_with_code_is_refused_with_a_way_out() -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UsageFault, match=r"There is no study declaration .*none\.toml"):
+    with pytest.raises(UsageFault, match=r"There is no file .*none\.toml"):
         load_study(tmp_path / "none.toml")
     bad = tmp_path / "bad.toml"
     bad.write_text("a = = 1")
