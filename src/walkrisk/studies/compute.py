@@ -18,7 +18,8 @@ from walkrisk.errors import DataFault, ModelFault
 from walkrisk.estimates.characteristics import TOTAL, describe, histogram
 from walkrisk.estimates.results import OUTCOME_TABLE, Characteristic, HistogramBin, Results
 from walkrisk.execution import in_order
-from walkrisk.studies.analyse import Bench, Rows, carry_out, evalues, make_bench, tasks, variable_of
+from walkrisk.studies.analyse import carry_out, evalues, tasks
+from walkrisk.studies.bench import Bench, Rows, make_bench, variable_of
 from walkrisk.studies.study import Characteristics, Study
 
 FloatArray = npt.NDArray[np.float64]

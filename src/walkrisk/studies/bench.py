@@ -1,0 +1,99 @@
+"""The analytic sample of a study, ready to be analysed, and what every request to fit has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from walkrisk.cohorts.categories import winsorise_upper
+from walkrisk.cohorts.cohort import Cohort
+from walkrisk.cohorts.samples import CategoryRule, Sample, categorise
+from walkrisk.estimates.results import CutPoint, Diagnostic
+from walkrisk.estimates.rows import CurvePoint, Estimate, critical_value
+from walkrisk.studies.fitting import Request
+from walkrisk.studies.study import Study
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What one analysis yields."""
+
+    estimates: tuple[Estimate, ...] = ()
+    curves: tuple[CurvePoint, ...] = ()
+    cutpoints: tuple[CutPoint, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """A study with its analytic sample, ready to be analysed."""
+
+    study: Study
+    cohort: Cohort
+    rules: Mapping[str, CategoryRule]
+    sample: Sample
+    z: float
+
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """Category names by exposure."""
+        return {name: rule.labels(self.rules) for name, rule in self.rules.items()}
+
+
+def make_bench(study: Study, cohort: Cohort) -> Bench:
+    """The analytic sample with every exposure cut on it (and winsorised first where declared)."""
+    rules = {name: category_rule(study, name) for name in study.exposures}
+    columns = {name: values[cohort.included] for name, values in cohort.everyone.items()}
+    for name, exposure in study.exposures.items():
+        if exposure.variable and exposure.winsorise_percentile:
+            capped = winsorise_upper(columns[exposure.variable], exposure.winsorise_percentile)
+            columns[variable_of(study, name)] = capped
+    cut = {name: rule for name, rule in rules.items() if rule.cross or rule.quantiles or rule.cuts}
+    return Bench(study, cohort, cut, categorise(columns, cut, cohort.n), critical_value(study.settings.conf_level))
+
+
+def variable_of(study: Study, exposure: str) -> str:
+    """The column of a sample that holds an exposure's values; a winsorised one has a column of its own."""
+    declared = study.exposures[exposure]
+    assert declared.variable
+    return f"{exposure} winsorised" if declared.winsorise_percentile else declared.variable
+
+
+def category_rule(study: Study, name: str) -> CategoryRule:
+    """How a declared exposure becomes categories."""
+    e = study.exposures[name]
+    variable = variable_of(study, name) if e.variable else ""
+    return CategoryRule(variable=variable, quantiles=e.quantiles, cuts=e.cuts, cross=e.cross, prefix=e.prefix)
+
+
+def fitted_to(study: Study, method: str, outcome: str) -> dict[str, Any]:
+    """Method and outcome of a request; a Cox model takes the event and its time."""
+    declared = study.outcomes[outcome]
+    if method == "cox":
+        return {"method": method, "outcome": declared.event, "time": declared.time}
+    return {"method": method, "outcome": declared.variable}
+
+
+def common(study: Study, *, weighted: bool) -> dict[str, Any]:
+    """Sampling design and engine of a request."""
+    d = study.design
+    return {
+        "weights": d.weights if weighted else None,
+        "strata": d.strata,
+        "psu": d.psu,
+        "cluster": d.cluster,
+        "engine": study.settings.engine,
+    }
+
+
+def everyone(bench: Bench, request: Request) -> Sample | None:
+    """Everyone with a place in the survey design, whose PSUs count even where nobody is analysed."""
+    if "survey" not in request.variances:
+        return None
+    columns = {n: bench.cohort.everyone[n] for n in (request.strata, request.psu) if n}
+    return Sample(columns, {}, {}, bench.cohort.n_all)
