@@ -64,7 +64,7 @@ def build(cls: type[T], table: object, where: str, faults: list[str]) -> T | Non
     before = len(faults)
     for key in table:
         if key not in fields:
-            faults.append(f"{_join(where, key)}: unknown key{_suggest(key, fields)}.")
+            faults.append(f"{_join(where, key)}: unknown key{_suggest(key, fields) or '.'}")
     values: dict[str, Any] = {}
     for key, f in fields.items():
         if key in table:
@@ -82,7 +82,7 @@ def _value(hint: Any, raw: object, where: str, faults: list[str]) -> Any:
         return _union(args, raw, where, faults)
     if origin is Literal:
         if raw not in args:
-            faults.append(f"{where}: must be one of {_list(args)}, got {_show(raw)}{_suggest(str(raw), args)}.")
+            faults.append(f"{where}: must be one of {_list(args)}, got {_show(raw)}{_suggest(str(raw), args) or '.'}")
         return raw
     if origin is tuple:
         if not isinstance(raw, list):
@@ -109,7 +109,7 @@ def _union(args: tuple[Any, ...], raw: object, where: str, faults: list[str]) ->
         op = raw.get("op") if isinstance(raw, Mapping) else None
         if op not in ops:
             got = "it is missing" if op is None else f"got {_show(op)}"
-            faults.append(f"{where}.op: must be one of {_list(sorted(ops))}; {got}{_suggest(str(op), ops)}.")
+            faults.append(f"{where}.op: must be one of {_list(sorted(ops))}; {got}{_suggest(str(op), ops) or '.'}")
             return None
         return build(ops[op], raw, where, faults)  # type: ignore[arg-type]
     inner = [a for a in args if a is not type(None)]

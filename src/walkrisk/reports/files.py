@@ -87,7 +87,13 @@ def finished_folder(out: Path) -> Iterator[Path]:
         if out.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".old", dir=out.parent)) / "old"
             out.rename(old)
-        work.rename(out)
+        try:
+            work.rename(out)
+        except OSError:
+            if old:
+                old.rename(out)
+                old.parent.rmdir()
+            raise
         if old:
             shutil.rmtree(old.parent)
     except BaseException:

@@ -117,6 +117,10 @@ def _outcome_faults(study: Study, cohort: Cohort) -> list[str]:
         values = cohort.analytic(name)
         if not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
             faults.append(f"The outcome {name} takes other values than 0 and 1 in the analytic sample; recode it.")
+    for name in dict.fromkeys(o.time for o in study.outcomes.values() if o.time):
+        negative = int((cohort.analytic(name) < 0).sum())
+        if negative:
+            faults.append(f"The follow-up time {name} is negative for {negative} people in the analytic sample.")
     weights = study.design.weights
     if weights and (cohort.everyone[weights] < 0).any():
         faults.append(f"The weights {weights} are negative for {int((cohort.everyone[weights] < 0).sum())} people.")

@@ -176,6 +176,14 @@ def _check_settings(study: Study, known: list[str], faults: _Faults) -> None:
             faults.name(f"design.{field}", name, known, "variable")
     for name, model in study.models.items():
         faults.names(f"models.{name}.covariates", model.covariates, known, "variable")
+        for covariate in model.covariates:
+            column = study.columns.get(covariate)
+            if column and column.kind == "code" and len(column.codes) > 2 and not column.labels:
+                faults.add(
+                    f"models.{name}.covariates",
+                    f"{covariate} is a coded column without labels, which would enter as a number; give it labels to "
+                    "make it a factor, or copy it into a variable without levels to mean the number.",
+                )
 
 
 def _check_unique(key: str, names: list[str], faults: _Faults) -> None:
