@@ -211,3 +211,13 @@ def test_a_test_of_a_fit_that_did_not_converge_has_no_numbers() -> None:
     assert likelihood_ratio(replace(without, converged=False), added, row=ROW).p_value is None
     assert [(r.estimate, r.p_value) for r in wald(broken, product, v, row=ROW)] == [(None, None)]
     assert likelihood_ratio(added, added, row=ROW).p_value is None
+
+
+@pytest.mark.parametrize("df", [1, 2, 3, 4, 5, 9, 16])
+@pytest.mark.parametrize("statistic", [0.0, 1e-6, 0.3, 2.7, 11.0, 60.0, 400.0])
+def test_tails_are_those_of_scipy(df: int, statistic: float) -> None:
+    from scipy import stats
+
+    assert chi_square_p(statistic, df) == pytest.approx(stats.chi2.sf(statistic, df), rel=1e-12)
+    assert two_sided_p(-statistic / 20) == pytest.approx(2 * stats.norm.sf(statistic / 20), rel=1e-12)
+    assert critical_value(0.95) == pytest.approx(stats.norm.ppf(0.975), rel=1e-15)

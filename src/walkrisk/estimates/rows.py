@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtrc, ndtr, ndtri
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -63,17 +64,27 @@ CURVE_COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(CurvePoint))
 
 def critical_value(conf_level: float) -> float:
     """The standard normal quantile of a two-sided interval: 1.959964 for 0.95."""
-    return float(ndtri((1 + conf_level) / 2))
+    return NormalDist().inv_cdf((1 + conf_level) / 2)
 
 
 def two_sided_p(z: float) -> float:
     """Two-sided normal P value of a z statistic."""
-    return float(2 * ndtr(-abs(z)))
+    return math.erfc(abs(z) / math.sqrt(2))
 
 
 def chi_square_p(statistic: float, df: int) -> float:
-    """Upper tail of the chi-square distribution."""
-    return float(chdtrc(df, statistic))
+    """Upper tail of the chi-square distribution with a whole number of degrees of freedom, in closed form.
+
+    With h = x/2, Q(1) = erfc(sqrt(h)), Q(2) = e^-h and Q(k + 2) = Q(k) + h^(k/2) e^-h / Gamma(k/2 + 1). (scipy has it
+    too, at a third of a second of import for every run.)
+    """
+    if statistic <= 0:
+        return 1.0
+    h = statistic / 2
+    tail = math.erfc(math.sqrt(h)) if df % 2 else math.exp(-h)
+    for k in range(2 - df % 2, df, 2):
+        tail += math.exp(k / 2 * math.log(h) - h - math.lgamma(k / 2 + 1))
+    return tail
 
 
 def ratio(row: Estimate, log_ratio: float, std_error: float, z: float) -> Estimate:

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg.lapack as lapack
-from scipy.special import expit, gammaln
 
 FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A likelihood by its linear predictor `eta`, outcome `y` and derivatives with respect to `eta`.
+    """A likelihood by its linear predictor `eta`, 0/1 outcome `y` (so that y! is 1) and derivatives by `eta`.
 
     `score` is dl/d eta, `information` the observed -d2l/d eta2, `expected` its expectation, `mean` the inverse link.
     """
@@ -35,6 +33,10 @@ class Family:
     mean: Callable[[FloatArray], FloatArray]
 
 
+def _expit(eta: FloatArray) -> FloatArray:
+    return np.exp(-np.logaddexp(0, -eta))
+
+
 def _log_binomial_likelihood(eta: FloatArray, y: FloatArray) -> FloatArray:
     if np.any(eta >= 0):
         return np.full(eta.shape, -np.inf)
@@ -43,7 +45,7 @@ def _log_binomial_likelihood(eta: FloatArray, y: FloatArray) -> FloatArray:
 
 POISSON = Family(
     "poisson",
-    lambda eta, y: y * eta - np.exp(eta) - gammaln(y + 1),
+    lambda eta, y: y * eta - np.exp(eta),
     lambda eta, y: y - np.exp(eta),
     lambda eta, y: np.exp(eta),
     lambda eta, y: np.exp(eta),
@@ -60,10 +62,10 @@ LOG_BINOMIAL = Family(
 LOGISTIC = Family(
     "logistic",
     lambda eta, y: y * eta - np.logaddexp(0, eta),
-    lambda eta, y: y - expit(eta),
-    lambda eta, y: expit(eta) * (1 - expit(eta)),
-    lambda eta, y: expit(eta) * (1 - expit(eta)),
-    expit,
+    lambda eta, y: y - _expit(eta),
+    lambda eta, y: _expit(eta) * (1 - _expit(eta)),
+    lambda eta, y: _expit(eta) * (1 - _expit(eta)),
+    _expit,
 )
 
 
@@ -198,9 +200,12 @@ def _newton_step(family: Family, x: FloatArray, y: FloatArray, w: FloatArray, et
     if not np.all(np.isfinite(information)) or np.any(diagonal <= 0):
         return None
     d = 1 / np.sqrt(diagonal)
-    _, solved, fault = lapack.dposv(information * d[:, None] * d, (x.T @ score) * d)
-    if not fault:
-        return np.asarray(solved * d)
+    scaled = information * d[:, None] * d
+    try:
+        half = np.linalg.inv(np.linalg.cholesky(scaled))
+        return np.asarray(half.T @ (half @ ((x.T @ score) * d)) * d)
+    except np.linalg.LinAlgError:
+        pass
     root = np.sqrt(weight)  # ill-conditioned: least squares on the weighted design, which keeps twice the digits
     target = np.divide(score, root, out=np.zeros_like(score), where=root > 0)
     step, _, rank, _ = np.linalg.lstsq(x * root[:, None] * d, target, rcond=1e-13)
