@@ -144,6 +144,8 @@ def test_a_study_built_in_python_gives_the_same_rows(
     built = replace(study, models={**study.models, "multi_adjusted": model})
     from_frame = walkrisk.run(built, data=simulated_frame)
     assert from_frame.results == from_file.results
+    assert tuple(from_frame.to_frame("curves").columns) == columns_of("curves")
+    assert len(from_frame.to_frame()) == len(from_frame.results.estimates)
 
 
 def test_the_engines_agree(extract: Path, reference_toml: Path) -> None:

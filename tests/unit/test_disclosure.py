@@ -13,14 +13,13 @@ from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.estimates.disclosure import (
     UNKNOWN,
     characteristic_marks,
-    merge_small_bins,
     merge_small_steps,
     min_cell_faults,
     ratio_marks,
     shown_count,
     suppression_note,
 )
-from walkrisk.estimates.results import Characteristic, HistogramBin
+from walkrisk.estimates.results import Characteristic
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import Sum, hidden_cells
 
@@ -132,14 +131,6 @@ def test_merged_steps_keep_the_people(excluded: list[int], min_cell: int) -> Non
     assert all(not 1 <= s.n_excluded < min_cell and s.n_before - s.n_excluded == s.n_after for s in merged)
     assert sum(s.n_excluded for s in merged) == (sum(excluded) if merged else sum(s.n_excluded for s in merged))
     assert all(a.n_after == b.n_before for a, b in pairwise(merged))
-
-
-def test_small_bins_are_merged() -> None:
-    counts = [2, 1, 9, 0, 7, 3]
-    bins = [HistogramBin(exposure="e", low=float(i), high=i + 1.0, n=n) for i, n in enumerate(counts)]
-    merged = merge_small_bins(bins, min_cell=5)
-    assert [(b.low, b.high, b.n) for b in merged] == [(0, 3, 12), (3, 4, 0), (4, 6, 10)]
-    assert merge_small_bins(bins[:2], min_cell=5) == ()
 
 
 # ---------------------------------------------------------------- ratio tables

@@ -8,11 +8,11 @@ between two analyses of nearly the same people.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.estimates.characteristics import TOTAL
-from walkrisk.estimates.results import Characteristic, HistogramBin
+from walkrisk.estimates.results import Characteristic
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import Mark as Mark
 from walkrisk.estimates.suppression import Sum, hidden_cells, is_small
@@ -76,25 +76,6 @@ def merge_small_steps(flow: Sequence[FlowStep], *, min_cell: int) -> tuple[FlowS
 
 def _joined(a: FlowStep, b: FlowStep) -> FlowStep:
     return FlowStep(f"{a.step}+{b.step}", f"{a.reason}; {b.reason}", a.n_before, a.n_excluded + b.n_excluded, b.n_after)
-
-
-def merge_small_bins(bins: Sequence[HistogramBin], *, min_cell: int) -> tuple[HistogramBin, ...]:
-    """The bins of each exposure with neighbours merged from the left until none holds 1..min_cell - 1 people.
-
-    Widths then differ, so draw n / (high - low). Empty for an exposure with fewer people than min_cell.
-    """
-    out: list[HistogramBin] = []
-    for exposure in dict.fromkeys(b.exposure for b in bins):
-        made: list[HistogramBin] = []
-        for b in (b for b in bins if b.exposure == exposure):
-            if made and (is_small(made[-1].n, min_cell)):
-                made[-1] = replace(made[-1], high=b.high, n=made[-1].n + b.n)
-            else:
-                made.append(b)
-        while len(made) > 1 and is_small(made[-1].n, min_cell):
-            made[-2:] = [replace(made[-2], high=made[-1].high, n=made[-2].n + made[-1].n)]
-        out += [b for b in made if not is_small(b.n, min_cell)]
-    return tuple(out)
 
 
 # ---------------------------------------------------------------- counts of ratio tables

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -120,8 +118,3 @@ def on_own_scale(row: Estimate, value: float, std_error: float, z: float) -> Est
 def wald_statistic(b: FloatArray, v: FloatArray) -> float:
     """The Wald chi-square of b (k,) with covariance v (k, k)."""
     return float(b @ np.linalg.solve(v, b))
-
-
-def as_columns(rows: Sequence[Any], names: Sequence[str]) -> Mapping[str, list[Any]]:
-    """Records into columns."""
-    return {name: [getattr(r, name) for r in rows] for name in names}

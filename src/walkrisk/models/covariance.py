@@ -41,13 +41,24 @@ class SurveyDesign:
     stratum_of_psu: IntArray
 
 
-def survey_design(strata: FloatArray, psu: FloatArray) -> SurveyDesign:
-    """The design of all rows given (n,), PSUs nested in strata. Raises ValueError if a stratum has a single PSU."""
-    pairs, numbered = np.unique(np.column_stack([strata, psu]), axis=0, return_inverse=True)
+def survey_design(
+    strata: FloatArray, psu: FloatArray, *, whole: tuple[FloatArray, FloatArray] | None = None
+) -> SurveyDesign:
+    """The design of rows (n,), PSUs nested in strata, within that of everyone: `whole` strata and psu (N,).
+
+    Without `whole` the rows are everyone. Rows of `whole` with an unknown stratum or PSU are outside the design.
+    Raises ValueError if a stratum has a single PSU.
+    """
+    all_strata, all_psu = (strata, psu) if whole is None else whole
+    known = ~np.isnan(all_strata) & ~np.isnan(all_psu)
+    pairs = np.unique(np.column_stack([all_strata[known], all_psu[known]]), axis=0)
     _, stratum_of_psu = np.unique(pairs[:, 0], return_inverse=True)
-    if np.any(np.bincount(stratum_of_psu) < 2):
-        raise ValueError("a stratum has a single primary sampling unit")
-    return SurveyDesign(numbered.reshape(-1), stratum_of_psu)
+    single = int((np.bincount(stratum_of_psu) < 2).sum())
+    if single:
+        raise ValueError(f"{single} of the strata of the survey design have a single primary sampling unit")
+    place = {tuple(pair): i for i, pair in enumerate(pairs.tolist())}
+    mine = np.column_stack([strata, psu]).tolist()
+    return SurveyDesign(np.array([place[tuple(pair)] for pair in mine], dtype=np.intp), stratum_of_psu)
 
 
 def covariance(

@@ -12,7 +12,7 @@ from walkrisk.cohorts.cohort import Variable
 from walkrisk.cohorts.samples import Sample
 from walkrisk.errors import ModelFault
 from walkrisk.estimates.results import Diagnostic
-from walkrisk.models.covariance import SurveyDesign, covariance
+from walkrisk.models.covariance import SurveyDesign, covariance, survey_design
 from walkrisk.models.cox import fit_cox
 from walkrisk.models.design import Factor, Linear, Product, Term, build_design, factor
 from walkrisk.models.fit import Fit, fit_model
@@ -157,20 +157,17 @@ def _product(
 def _survey(request: Request, sample: Sample, rows: BoolArray, whole: Sample | None) -> SurveyDesign:
     assert request.strata
     assert request.psu
-    whole = whole or sample
-    strata, psu = whole.columns[request.strata], whole.columns[request.psu]
-    known = ~np.isnan(strata) & ~np.isnan(psu)
-    pairs = np.unique(np.column_stack([strata[known], psu[known]]), axis=0)
-    _, stratum_of_psu = np.unique(pairs[:, 0], return_inverse=True)
-    single = np.flatnonzero(np.bincount(stratum_of_psu) < 2)
-    if single.size:
-        raise ModelFault(
-            f"design: {single.size} stratum (strata) of the survey design have a single primary sampling unit, so no "
-            "design-based variance exists; merge these strata before the analysis."
+    everyone = whole or sample
+    try:
+        return survey_design(
+            sample.columns[request.strata][rows],
+            sample.columns[request.psu][rows],
+            whole=(everyone.columns[request.strata], everyone.columns[request.psu]),
         )
-    key = {tuple(p): i for i, p in enumerate(pairs.tolist())}
-    mine = np.column_stack([sample.columns[request.strata][rows], sample.columns[request.psu][rows]])
-    return SurveyDesign(np.array([key[tuple(p)] for p in mine.tolist()], dtype=np.intp), stratum_of_psu)
+    except ValueError as error:
+        raise ModelFault(
+            f"design: {error}, so no design-based variance exists; merge these strata before the analysis."
+        ) from None
 
 
 def _diagnostic(request: Request, fit: Fit) -> Diagnostic:

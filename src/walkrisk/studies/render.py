@@ -36,7 +36,7 @@ from walkrisk.studies.tabulations import (
     test_table,
     warning_table,
 )
-from walkrisk.tables.diagnostics import diagnostics_summary
+from walkrisk.tables.diagnostics import diagnostics_summary, flow_table
 from walkrisk.tables.numbers import count
 from walkrisk.tables.side_by_side import published_from
 from walkrisk.tables.table import Table
@@ -69,7 +69,8 @@ def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str
 def _tables(made: Run) -> dict[str, Table]:
     """Every table by id: descriptive, ratios, tests, published beside obtained, fits with a remark."""
     work = tabulation(made.study, made.results, simulated=made.source.simulated)
-    tables: list[Table | None] = [*descriptive_tables(work), *ratio_tables(work), test_table(work)]
+    flow = flow_table(made.results.flow, min_cell=made.study.settings.min_cell, id="flow")
+    tables: list[Table | None] = [flow, *descriptive_tables(work), *ratio_tables(work), test_table(work)]
     if PUBLISHED_FILE in made.attached:
         try:
             published = published_from(tomllib.loads(made.attached[PUBLISHED_FILE]))

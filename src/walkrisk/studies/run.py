@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from walkrisk.cohorts.readers import Extract, read_extract
 from walkrisk.declarations import as_table
 from walkrisk.errors import UsageFault
-from walkrisk.estimates.results import ROW_TYPES, Results
+from walkrisk.estimates.results import ROW_TYPES, Results, columns_of
 from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows_from_csv, rows_to_csv, write_all
 from walkrisk.reports.manifest import DataSource, manifest, sha256
 from walkrisk.studies.compute import Progress, compute, make_cohort, silent
@@ -40,6 +40,12 @@ class Run:
     warnings: tuple[str, ...]
     attached: Mapping[str, str]
     out: Path | None = None
+
+    def to_frame(self, kind: str = "estimates") -> pd.DataFrame:
+        """The rows of one kind (estimates, curves, flow, cutpoints, characteristics, diagnostics, histograms)."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(row) for row in getattr(self.results, kind)], columns=list(columns_of(kind)))
 
     @property
     def summary(self) -> str:
