@@ -6,10 +6,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from walkrisk.cohorts.checks import check_columns, check_daily_seconds, missing_columns_sentence, row_list
+from walkrisk.cohorts.checks import (
+    check_daily_seconds,
+    find_column_faults,
+    finding_sentences,
+    missing_columns_sentence,
+    row_list,
+)
 from walkrisk.schema import ColumnContract
 
 NAN = np.nan
+
+
+def check_columns(columns, contracts):
+    """The sentences a reader says of columns in their in-memory form."""
+    present = [c for c in contracts if c.name in columns]
+    return finding_sentences([f for c in present for f in find_column_faults(np.asarray(columns[c.name]), c)])
 
 
 def test_sound_columns_have_no_faults():

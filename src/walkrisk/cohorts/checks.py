@@ -82,21 +82,6 @@ class Finding:
     wanted: str = ""
 
 
-def check_columns(data: pd.DataFrame | Mapping[str, np.ndarray], contracts: Sequence[ColumnContract]) -> list[str]:
-    """Check columns in their in-memory form (see `ColumnContract`) and return every fault as a sentence.
-
-    Missing codes count as missing. Columns with the same kind of fault share a sentence when they are more than 3.
-    """
-    names = [str(name) for name in data]
-    absent = [c.name for c in contracts if c.name not in names and (c.required or c.kind == "id")]
-    sentences = [missing_columns_sentence(absent, names)] if absent else []
-    findings: list[Finding] = []
-    for contract in contracts:
-        if contract.name in names:
-            findings += find_column_faults(np.asarray(data[contract.name]), contract)
-    return sentences + finding_sentences(findings)
-
-
 def missing_columns_sentence(absent: Sequence[str], names: Iterable[str]) -> str:
     """Name all columns that are absent in one sentence, with the nearest column of the file where there is one."""
     by_fold = {name.strip().casefold(): name for name in names}
