@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from walkrisk.cohorts.cohort import Variable
+from walkrisk.cohorts.eligibility import Condition
 from walkrisk.studies.compute import variables_of
 from walkrisk.studies.study import RatioAnalysis, Study
 
@@ -27,8 +28,8 @@ VARIANCES = {
 
 
 def methods(study: Study) -> tuple[str, ...]:
-    """The methods in paragraphs: exposures, models, variance, splines, restrictions."""
-    return tuple(text for text in (_exposures(study), _models(study), _curves(study), _further(study)) if text)
+    """The methods in paragraphs: exposures, models, variance, splines."""
+    return tuple(text for text in (_exposures(study), _models(study), _curves(study)) if text)
 
 
 def interpretation(study: Study, *, simulated: bool) -> tuple[str, ...]:
@@ -98,31 +99,51 @@ def _curves(study: Study) -> str:
     return " ".join(sentences)
 
 
-def _further(study: Study) -> str:
+def variations(study: Study) -> tuple[str, ...]:
+    """One sentence for each analysis besides the main ones: how it differs."""
     labels = {name: v.label for name, v in variables_of(study).items()}
     labels |= {name: e.label or name for name, e in study.exposures.items()}
-    return " ".join(_analysis(study, a, labels) for a in study.analyses if a.group != "main")
+    described = [(a.title, _differences(study, a, labels)) for a in study.analyses]
+    return tuple(f"{title}: {'; '.join(said)}." for title, said in described if said)
 
 
-def _analysis(study: Study, a: RatioAnalysis, labels: Mapping[str, str]) -> str:
+def _differences(study: Study, a: RatioAnalysis, labels: Mapping[str, str]) -> list[str]:
     said = []
     if a.stratify:
-        said.append(f"strata of {labels[a.stratify.by]}")
-    if a.restrict:
-        said.append(f"restricted by {', '.join(labels[c.variable] for c in a.restrict)}")
-    if a.recut:
-        said.append("categories cut again")
-    if a.fixed_cuts:
-        said.append("fixed limits")
-    added = [labels[c] for addition in a.add for c in addition.covariates]
-    if added:
-        said.append(f"also adjusted for {', '.join(dict.fromkeys(added))}")
-    for old, new in a.replace_covariates.items():
-        said.append(f"{labels[new]} in place of {labels[old]}")
+        said.append(f"separate models in strata of {labels[a.stratify.by]}")
+        if a.stratify.drop:
+            said.append(f"without {', '.join(labels[c] for c in a.stratify.drop)}")
+    said += [_restriction(c, labels) for c in a.restrict]
+    said += [f"{labels[e]} cut at {', '.join(f'{c:g}' for c in cuts)}" for e, cuts in a.fixed_cuts.items()]
+    for addition in a.add:
+        whose = f" in the models of {', '.join(labels[e] for e in addition.exposures)}" if addition.exposures else ""
+        said.append(f"also adjusted for {', '.join(labels[c] for c in addition.covariates)}{whose}")
+    said += [f"{labels[new]} in place of {labels[old]}" for old, new in a.replace_covariates.items()]
     if a.outcome:
         said.append(f"outcome {study.outcomes[a.outcome].label}")
     if a.method:
         said.append(METHODS[a.method])
     if a.weighted:
         said.append("weighted")
-    return f"{a.title}: {'; '.join(said)}." if said else ""
+    if a.recut:
+        said.append("categories cut again in this sample")
+    return said
+
+
+def _restriction(condition: Condition, labels: Mapping[str, str]) -> str:
+    limits = [
+        f"{word} {value:g}"
+        for word, value in (
+            ("equal to", condition.equals),
+            ("not", condition.not_equals),
+            ("at least", condition.at_least),
+            ("above", condition.above),
+            ("at most", condition.at_most),
+            ("below", condition.below),
+        )
+        if value is not None
+    ]
+    if condition.one_of:
+        limits.append("one of " + ", ".join(f"{v:g}" for v in condition.one_of))
+    kept = " (unknown kept)" if condition.missing == "keep" else ""
+    return f"only people with {labels[condition.variable]} {' and '.join(limits) or 'known'}{kept}"

@@ -25,7 +25,7 @@ from walkrisk.reports.html import (
 from walkrisk.reports.manifest import versions
 from walkrisk.studies.compute import Progress
 from walkrisk.studies.drawings import Drawing, drawings, events_analysed
-from walkrisk.studies.methods import interpretation, methods
+from walkrisk.studies.methods import interpretation, methods, variations
 from walkrisk.studies.run import PUBLISHED_FILE, Run
 from walkrisk.studies.study import Study
 from walkrisk.studies.tabulations import (
@@ -132,7 +132,15 @@ def _sections(
     rest = [t for t in study.tables if t not in main]
     curves = [figures[f.id] for f in study.curve_figures]
     forests = [figures[f.id] for f in study.forest_figures]
-    yield Section(id="methods", title="Methods", blocks=(Paragraphs(texts=methods(study), points=study.study.notes),))
+    varied = variations(study)
+    yield Section(
+        id="methods",
+        title="Methods",
+        blocks=(
+            Paragraphs(texts=methods(study), points=study.study.notes),
+            *([Paragraphs(title="How the other analyses differ", points=varied)] if varied else []),
+        ),
+    )
     yield Section(id="participants", title="Participants", blocks=(figures["flow"], *first))
     yield Section(id="results", title="Main results", blocks=tuple(tables[t.id] for t in main))
     yield Section(id="dose", title="Dose-response", blocks=tuple(curves))
