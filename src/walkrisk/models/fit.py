@@ -110,7 +110,9 @@ def fit_model(
             f"{separated} people without differing outcomes are separated from the others by the covariates together; "
             "ratios that rest on them are not estimable."
         )
-    return _assembled(method, design, y, Pieces(family, x, yy, ww, rows, at, independent, solution), cells, sentences)
+    pieces = Pieces(family, x, yy, ww, rows, at, independent, solution)
+    with np.errstate(all="ignore"):  # a fit that failed has infinite pieces; its verdict says so
+        return _assembled(method, design, y, pieces, cells, sentences)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
