@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--jobs", type=_positive, default=1, metavar="N", help="analyses side by side (default 1)")
     running.add_argument("--seed", type=_natural, default=None, metavar="S", help="seed of everything random")
     running.add_argument(
-        "--min-cell", type=_natural, default=None, metavar="K", help="suppress counts below K in what is published"
+        "--min-cell", type=_min_cell, default=None, metavar="K", help="suppress counts below K in what is published"
     )
     running.add_argument("--simulated", action="store_true", help="the data are simulated: say so in every output")
     running.add_argument(
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "report", parents=[shared], help="report again from what a run left, without refitting"
     )
     report.add_argument("folder", type=Path, metavar="DIR")
-    report.add_argument("--min-cell", type=_natural, default=None, metavar="K")
+    report.add_argument("--min-cell", type=_min_cell, default=None, metavar="K")
     report.set_defaults(command=_report)
     schema = commands.add_parser("schema", parents=[shared], help="JSON Schema of study.toml, for editors")
     schema.add_argument("--out", type=Path, metavar="FILE")
@@ -111,17 +111,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
+    return _at_least(1, text)
 
 
 def _natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
+    return _at_least(0, text)
+
+
+def _min_cell(text: str) -> int:
+    value = _at_least(0, text)
+    if value == 2:
+        raise argparse.ArgumentTypeError("must be 0 (nothing is suppressed) or at least 3: <2 would itself say 1")
     return value
+
+
+def _at_least(least: int, text: str) -> int:
+    if not text.lstrip("-").isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number of {least} or more, got {text[:20]!r}")
+    return int(text)
 
 
 class _Version(argparse.Action):
@@ -170,6 +177,8 @@ def _run(arguments: argparse.Namespace) -> int:
             progress=progress,
         )
     if not arguments.quiet:
+        if arguments.seed is not None and arguments.data is not None:
+            print("Note: --seed has no effect on given data: nothing in this study is random.", file=sys.stderr)
         for warning in finished.warnings:
             print(f"Note: {warning}", file=sys.stderr)
         print(finished.summary)
@@ -201,7 +210,12 @@ def _schema(arguments: argparse.Namespace) -> int:
 
     text = json.dumps(study_schema(), indent=2, ensure_ascii=False) + "\n"
     if arguments.out:
-        arguments.out.write_text(text, encoding="utf-8")
+        try:
+            arguments.out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageFault(
+                f"{arguments.out} cannot be written ({type(error).__name__}); choose another --out."
+            ) from None
     else:
         sys.stdout.write(text)
     return 0
@@ -210,6 +224,8 @@ def _schema(arguments: argparse.Namespace) -> int:
 def _simulate_extract(arguments: argparse.Namespace) -> int:
     from walkrisk.simulation import load_simulation, simulate, write_extract
 
+    if arguments.out.exists() and not arguments.out.with_suffix(".truth.json").exists():
+        raise UsageFault(f"{arguments.out} exists and is no simulated extract; choose another --out.")
     simulation = load_simulation(arguments.declaration or reference_study() / "simulation.toml")
     n = arguments.n if arguments.n is not None else simulation.defaults.n
     seed = arguments.seed if arguments.seed is not None else simulation.defaults.seed

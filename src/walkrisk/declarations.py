@@ -13,6 +13,7 @@ import math
 import re
 import tomllib
 import types
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -20,17 +21,23 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from walkrisk.errors import StudyFault, UsageFault
 
 T = TypeVar("T")
-IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+IDENTIFIER = re.compile(r"[^\W\d]\w{0,63}")
+SCHEMA_IDENTIFIER = r"[A-Za-z_\u00C0-\uFFFF][A-Za-z0-9_\u00C0-\uFFFF]{0,63}"
+LONGEST_TEXT = 500
+LARGEST_FILE = 1_000_000
+MOST_SUGGESTIONS = 100
 
 
 Name = Annotated[str, "identifier"]
-"""A plain identifier: letters, digits and underscores, never an expression."""
+"""A plain identifier: up to 64 letters, digits and underscores, never an expression."""
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """The tables of a TOML file that holds `what`; UsageFault if it is not there, StudyFault if it is no TOML."""
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        if path.stat().st_size > LARGEST_FILE:
+            raise StudyFault(f"{path.name}: is larger than {LARGEST_FILE:,} bytes; a declaration is a few pages.")
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UsageFault(f"There is no file {path}; give the path of {what} (.toml).") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -64,7 +71,8 @@ def build(cls: type[T], table: object, where: str, faults: list[str]) -> T | Non
     before = len(faults)
     for key in table:
         if key not in fields:
-            faults.append(f"{_join(where, key)}: unknown key{_suggest(key, fields) or '.'}")
+            close = _suggest(key, fields) if len(faults) < MOST_SUGGESTIONS else ""
+            faults.append(f"{_show_key(_join(where, key))}: unknown key{close or '.'}")
     values: dict[str, Any] = {}
     for key, f in fields.items():
         if key in table:
@@ -126,7 +134,7 @@ def _scalar(hint: Any, raw: object, where: str, faults: list[str]) -> Any:
         if isinstance(raw, str) and IDENTIFIER.fullmatch(raw):
             return raw
         faults.append(
-            f"{where}: must be the plain name of a column or variable (letters, digits, underscores), "
+            f"{where}: must be the plain name of a column or variable (up to 64 letters, digits, underscores), "
             f"got {_show(raw)}; nothing in a declaration is evaluated, so derive what you need under [variables]."
         )
     elif hint is float:
@@ -142,9 +150,12 @@ def _scalar(hint: Any, raw: object, where: str, faults: list[str]) -> Any:
             return raw
         faults.append(f"{where}: must be true or false, got {_show(raw)}.")
     elif hint is str:
-        if isinstance(raw, str):
-            return raw
-        faults.append(f"{where}: must be a text, got {_show(raw)}.")
+        if not isinstance(raw, str):
+            faults.append(f"{where}: must be a text, got {_show(raw)}.")
+        elif len(raw) > LONGEST_TEXT:
+            faults.append(f"{where}: is longer than {LONGEST_TEXT} characters; shorten it.")
+        elif any(unicodedata.category(c) == "Cc" for c in raw):
+            faults.append(f"{where}: holds a line break or control character; write it on one line.")
     else:
         raise TypeError(f"no rule for {hint!r}")
     return raw
@@ -156,7 +167,7 @@ def _key(hint: Any, key: str, where: str, faults: list[str]) -> Any:
             return int(key)
         faults.append(f"{where}: keys must be whole-number codes, got {_show(key)}.")
     elif hint == Name and not IDENTIFIER.fullmatch(key):
-        faults.append(f"{where}: keys must be plain names (letters, digits, underscores), got {_show(key)}.")
+        faults.append(f"{where}: keys must be plain names (up to 64 letters, digits, underscores), got {_show(key)}.")
     return key
 
 
@@ -190,7 +201,7 @@ def _schema_object(cls: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if hint == Name:
-        return {"type": "string", "pattern": f"^{IDENTIFIER.pattern}$"}
+        return {"type": "string", "pattern": f"^{SCHEMA_IDENTIFIER}$"}
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         options = [_schema(a, definitions) for a in args if a is not type(None)]
@@ -200,7 +211,7 @@ def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if origin is tuple:
         return {"type": "array", "items": _schema(args[0], definitions)}
     if origin is not None and issubclass(origin, Mapping):
-        pattern = r"^-?\d+$" if args[0] is int else f"^{IDENTIFIER.pattern}$" if args[0] == Name else "^.+$"
+        pattern = r"^-?\d+$" if args[0] is int else f"^{SCHEMA_IDENTIFIER}$" if args[0] == Name else "^.+$"
         return {
             "type": "object",
             "patternProperties": {pattern: _schema(args[1], definitions)},
@@ -229,6 +240,11 @@ def suggest(word: str, known: Any) -> str:
 def _suggest(word: str, known: Any) -> str:
     close = difflib.get_close_matches(word, [str(k) for k in known], n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _show_key(key: str) -> str:
+    text = "".join(c if c.isprintable() else "?" for c in key)
+    return text if len(text) <= 120 else text[:117] + "..."
 
 
 def _join(where: str, key: str) -> str:

@@ -110,7 +110,7 @@ def test_the_way_back_leaves_defaults_out() -> None:
         ({"shapes": {"a": {"op": "square"}}}, "shapes.a.side: is missing and has no default."),
         (
             {"shapes": {"a b": {"op": "square", "side": 1}}},
-            "shapes: keys must be plain names (letters, digits, underscores), got 'a b'.",
+            "shapes: keys must be plain names (up to 64 letters, digits, underscores), got 'a b'.",
         ),
         ({"first": 3}, "first: must be a table, got a number."),
     ],

@@ -82,7 +82,7 @@ def test_nothing_is_left_of_a_run_that_fails(tmp_path: Path) -> None:
 def test_an_earlier_run_is_replaced_whole_and_kept_if_the_new_one_fails(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with finished_folder(out) as work:
-        write_all(work, {MANIFEST: "{}", "old.csv": "1"})
+        write_all(work, {MANIFEST: '{"files": {"old.csv": ""}}', "old.csv": "1"})
 
     def fails() -> None:
         with finished_folder(out) as work:
@@ -93,18 +93,32 @@ def test_an_earlier_run_is_replaced_whole_and_kept_if_the_new_one_fails(tmp_path
         fails()
     assert listing(out) == [MANIFEST, "old.csv"]
     with finished_folder(out) as work:
-        write_all(work, {MANIFEST: "{}", "new.csv": "2"})
+        write_all(work, {MANIFEST: '{"files": {"new.csv": ""}}', "new.csv": "2"})
     assert listing(out) == [MANIFEST, "new.csv"]
     assert listing(tmp_path) == ["out", f"out/{MANIFEST}", "out/new.csv"]
 
 
 def test_a_folder_that_no_run_left_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(UsageFault, match="holds files that no run of walkrisk left"):
+    with pytest.raises(UsageFault, match="that no run of walkrisk left"):
         check_output(tmp_path)
     with pytest.raises(UsageFault), finished_folder(tmp_path):
         pytest.fail("the body must not run")
     assert listing(tmp_path) == ["letter.txt"]
+
+
+def test_a_run_with_other_peoples_files_beside_it_is_not_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with finished_folder(out) as work:
+        write_all(work, {MANIFEST: '{"files": {"tables/a.csv": ""}}', "tables/a.csv": "1"})
+    check_output(out)
+    (out / "tables" / "draft.docx").write_text("mine")
+    with pytest.raises(UsageFault, match="holds 1 file"):
+        check_output(out)
+    (out / MANIFEST).write_text("[" * 200_000)
+    with pytest.raises(UsageFault):
+        check_output(out)
+    assert (out / "tables" / "draft.docx").read_text() == "mine"
 
 
 def test_an_empty_folder_and_a_new_one_are_fine_and_a_file_is_not(tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryRule:
-    """How an exposure becomes categories: quantiles, fixed limits, or the crossing of two others."""
+    """How an exposure becomes categories: quantiles, fixed limits, its own codes, or the crossing of two others."""
 
     variable: str = ""
     quantiles: int | None = None
     cuts: tuple[float, ...] = ()
+    codes: tuple[tuple[int, str], ...] = ()
     cross: tuple[str, ...] = ()
     prefix: str = "Q"
 
@@ -29,6 +30,8 @@ class CategoryRule:
         if self.cross:
             first, second = (rules[name].labels(rules) for name in self.cross)
             return tuple(f"{a}/{b}" for a in first for b in second)
+        if self.codes:
+            return tuple(name for _, name in self.codes)
         groups = self.quantiles or len(self.cuts) + 1
         return tuple(f"{self.prefix}{i}" for i in range(1, groups + 1))
 
@@ -63,6 +66,10 @@ def categorise(columns: Mapping[str, FloatArray], rules: Mapping[str, CategoryRu
     for name, rule in sorted(rules.items(), key=lambda item: bool(item[1].cross)):  # crossings last
         if rule.cross:
             categories[name] = _joint(rule, rules, categories)
+        elif rule.codes:
+            values = columns[rule.variable]
+            places = [np.where(values == code, i, np.nan) for i, (code, _) in enumerate(rule.codes, start=1)]
+            categories[name] = np.fmax.reduce(places)
         elif rule.quantiles:
             cuts[name] = quantile_cuts(columns[rule.variable], rule.quantiles)
             categories[name] = cut_up(columns[rule.variable], cuts[name])

@@ -102,6 +102,9 @@ def fit_model(
             break
         separated += int(apart.sum())
         rows[np.flatnonzero(rows)[apart]] = False
+    if y[w > 0].all():
+        sentences.append("Everyone in this sample has the outcome, so there is no contrast of risks.")
+        return empty_fit(method, design, y, sentences)
     if solution is None or not y[rows].any():
         sentences.append("Nobody in this sample has the outcome, so no risk ratio can be estimated.")
         return empty_fit(method, design, y, sentences)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
+import json
 import shutil
 import tempfile
 import types
@@ -18,6 +18,7 @@ from walkrisk.errors import UsageFault
 
 T = TypeVar("T")
 MANIFEST = "manifest.json"
+LONGEST_NAME = 200
 
 
 def rows_to_csv(rows: Sequence[Any], row_type: type) -> str:
@@ -59,18 +60,39 @@ def _parsed(text: str, hint: Any) -> Any:
 
 
 def check_output(out: Path) -> None:
-    """Raises UsageFault unless `out` is new, empty, or the finished output of an earlier run (which is replaced)."""
+    """Raises UsageFault unless `out` can be made, or holds nothing but what an earlier run left (which is replaced)."""
+    if len(out.name) > LONGEST_NAME:
+        raise UsageFault(
+            f"The name of the output folder is longer than {LONGEST_NAME} characters; choose another --out."
+        )
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise UsageFault(f"{out} is not a folder; choose another --out.")
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise UsageFault(
-            f"The folder {out} holds files that no run of walkrisk left; choose an empty or new one as --out."
-        )
+    if out.is_dir():
+        strange = _strange_files(out)
+        if strange:
+            raise UsageFault(
+                f"The folder {out} holds {strange} file(s) or folder(s) that no run of walkrisk left, which replacing "
+                "it would delete; choose an empty or new one as --out, or move them away."
+            )
     parent = out.absolute().parent
     while not parent.exists():
         parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise UsageFault(f"{parent} cannot be written to; choose another --out.")
+    try:
+        Path(tempfile.mkdtemp(prefix=".walkrisk.", dir=parent)).rmdir()
+    except OSError:
+        raise UsageFault(f"{parent} cannot be written to; choose another --out.") from None
+
+
+def _strange_files(out: Path) -> int:
+    """How many files and empty folders in `out` its manifest does not name."""
+    left = {MANIFEST}
+    try:
+        left |= set(json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        left = set()
+    folders = {parent for name in left for parent in Path(name).parents}
+    found = (p.relative_to(out) for p in out.rglob("*"))
+    return sum(p.as_posix() not in left and p not in folders for p in found)
 
 
 @contextmanager
@@ -78,7 +100,10 @@ def finished_folder(out: Path) -> Iterator[Path]:
     """A folder to write into, which becomes `out` only when everything in it is written; nothing is left otherwise."""
     check_output(out)
     out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageFault(f"{out.parent} cannot be made ({type(error).__name__}); choose another --out.") from None
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
     try:
         work.chmod(0o755)

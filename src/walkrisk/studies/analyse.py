@@ -76,6 +76,10 @@ def ratio_rows(bench: Bench, analysis: RatioAnalysis, exposure: str) -> Rows:
                 made, diagnostic = _fit_ratio(bench, analysis, exposure, people, request, rules)
             except NobodyLeft as nobody:
                 made, diagnostic = [], nobody.diagnostic
+            cuts = sample.cuts.get(exposure)
+            if analysis.form == "categories" and cuts is not None and np.any(np.diff(cuts) == 0):
+                said = "Cut points coincide, as many people share a value: some categories are empty."
+                diagnostic = with_warning(diagnostic, said)
             estimates += made
             diagnostics.append(diagnostic)
     return Rows(tuple(estimates), (), cutpoints, tuple(diagnostics))
@@ -139,9 +143,9 @@ def _analysis_sample(bench: Bench, analysis: RatioAnalysis, exposure: str) -> tu
         sample = sample.where(np.logical_and.reduce([holds(c, sample.columns) for c in analysis.restrict]))
     for name, cuts in analysis.fixed_cuts.items():
         rules[name] = (
-            replace(rules[name], quantiles=None, cuts=cuts)
+            replace(rules[name], quantiles=None, codes=(), cuts=cuts)
             if name in rules
-            else replace(category_rule(bench.study, name), cuts=cuts)
+            else replace(category_rule(bench.study, name, bench.cohort.variables), codes=(), cuts=cuts)
         )
     if analysis.recut:
         return categorise(sample.columns, rules, sample.n), rules
@@ -181,7 +185,7 @@ def _request(study: Study, analysis: RatioAnalysis, exposure: str, stratum: str,
 
 def _cutpoints(analysis: str, exposure: str, sample: Sample, rules: Mapping[str, CategoryRule]) -> tuple[CutPoint, ...]:
     rule = rules[exposure]
-    parts = rule.cross or (exposure,)
+    parts = [part for part in rule.cross or (exposure,) if part in sample.cuts]
     return tuple(
         CutPoint(analysis=analysis, exposure=part, cut=name, value=float(value))
         for part in parts

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.cohorts.categories import winsorise_upper
-from walkrisk.cohorts.cohort import Cohort
+from walkrisk.cohorts.cohort import Cohort, Variable
 from walkrisk.cohorts.samples import CategoryRule, Sample, categorise
 from walkrisk.estimates.results import CutPoint, Diagnostic
 from walkrisk.estimates.rows import CurvePoint, Estimate, critical_value
+from walkrisk.studies.declaration import has_levels
 from walkrisk.studies.fitting import Request
 from walkrisk.studies.study import Study
 
@@ -47,13 +48,13 @@ class Bench:
 
 def make_bench(study: Study, cohort: Cohort) -> Bench:
     """The analytic sample with every exposure cut on it (and winsorised first where declared)."""
-    rules = {name: category_rule(study, name) for name in study.exposures}
+    rules = {name: category_rule(study, name, cohort.variables) for name in study.exposures}
     columns = {name: values[cohort.included] for name, values in cohort.everyone.items()}
     for name, exposure in study.exposures.items():
         if exposure.variable and exposure.winsorise_percentile:
             capped = winsorise_upper(columns[exposure.variable], exposure.winsorise_percentile)
             columns[variable_of(study, name)] = capped
-    cut = {name: rule for name, rule in rules.items() if rule.cross or rule.quantiles or rule.cuts}
+    cut = {name: rule for name, rule in rules.items() if rule.cross or rule.codes or rule.quantiles or rule.cuts}
     return Bench(study, cohort, cut, categorise(columns, cut, cohort.n), critical_value(study.settings.conf_level))
 
 
@@ -64,11 +65,14 @@ def variable_of(study: Study, exposure: str) -> str:
     return f"{exposure} winsorised" if declared.winsorise_percentile else declared.variable
 
 
-def category_rule(study: Study, name: str) -> CategoryRule:
+def category_rule(study: Study, name: str, variables: Mapping[str, Variable]) -> CategoryRule:
     """How a declared exposure becomes categories."""
     e = study.exposures[name]
     variable = variable_of(study, name) if e.variable else ""
-    return CategoryRule(variable=variable, quantiles=e.quantiles, cuts=e.cuts, cross=e.cross, prefix=e.prefix)
+    codes = tuple((variables[e.variable].levels or {}).items()) if e.variable and has_levels(study, name) else ()
+    return CategoryRule(
+        variable=variable, quantiles=e.quantiles, cuts=e.cuts, codes=codes, cross=e.cross, prefix=e.prefix
+    )
 
 
 def fitted_to(study: Study, method: str, outcome: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from walkrisk.studies.study import Characteristics, Study
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+LARGEST_VALUE = 1e100
 Progress = Callable[[str, int, int], None]
 
 
@@ -48,6 +49,9 @@ def make_cohort(study: Study, extract: Extract) -> tuple[Cohort, tuple[str, ...]
         if name not in study.columns or study.columns[name].kind != "id"
     }
     faults, warnings = _check_across(study, columns)
+    huge = [name for name, values in columns.items() if np.nanmax(np.abs(values), initial=0.0) > LARGEST_VALUE]
+    if huge:
+        faults.append(f"{', '.join(huge)}: values beyond {LARGEST_VALUE:g}, which nothing measured can be; mend them.")
     if faults:
         raise DataFault(faults)
     cohort = prepare_cohort(
@@ -121,6 +125,9 @@ def _outcome_faults(study: Study, cohort: Cohort) -> list[str]:
         negative = int((cohort.analytic(name) < 0).sum())
         if negative:
             faults.append(f"The follow-up time {name} is negative for {negative} people in the analytic sample.")
+    for exposure in study.exposures.values():
+        if exposure.variable and np.isnan(cohort.analytic(exposure.variable)).all():
+            faults.append(f"The exposure {exposure.variable} is unknown for everyone in the analytic sample.")
     weights = study.design.weights
     if weights and (cohort.everyone[weights] < 0).any():
         faults.append(f"The weights {weights} are negative for {int((cohort.everyone[weights] < 0).sum())} people.")

@@ -15,6 +15,7 @@ from walkrisk.estimates.results import OUTCOME_TABLE
 from walkrisk.schema import ColumnContract
 from walkrisk.studies.study import RatioAnalysis, Study
 
+OWN_IDS = ("flow", "tests", "published_ratios", "published_facts", "diagnostics")  # every report may have these
 COX_VARIANCES = ("HC0", "cluster", "survey", "model")
 
 
@@ -221,15 +222,19 @@ def _check_exposures(study: Study, known: list[str], faults: _Faults) -> None:
             faults.add(key, "give either variable or cross.")
         if e.variable:
             faults.name(f"{key}.variable", e.variable, known, "variable")
-            if e.quantiles is None and not e.cuts and e.per is None:
-                faults.add(key, "give quantiles, cuts or per.")
+            if e.quantiles is None and not e.cuts and e.per is None and not is_factor(study, e.variable):
+                faults.add(
+                    key,
+                    "say how it is used: quantiles (4 makes quartiles), cuts (a list of limits), per (units of a "
+                    "linear term), or a variable with levels, which are then its categories.",
+                )
         if e.quantiles is not None and not 2 <= e.quantiles <= 100:
             faults.add(f"{key}.quantiles", f"must be from 2 to 100, got {e.quantiles}; 4 makes quartiles.")
         if e.quantiles is not None and e.cuts:
             faults.add(key, "give quantiles or cuts, not both.")
         _check_increasing(f"{key}.cuts", e.cuts, faults)
         if e.cross:
-            parts = [n for n, x in study.exposures.items() if x.variable and (x.quantiles or x.cuts)]
+            parts = [n for n in _categorical(study) if study.exposures[n].variable]
             faults.names(f"{key}.cross", e.cross, parts, "exposure with categories")
             if len(e.cross) != 2:
                 faults.add(f"{key}.cross", f"two exposures are crossed, got {len(e.cross)}.")
@@ -289,7 +294,7 @@ def _check_form(study: Study, a: RatioAnalysis, key: str, faults: _Faults) -> No
             continue
         if a.form == "per_unit" and (e.per is None or not e.variable):
             faults.add(f"{key}.form", f"exposure {name!r} has no per, so there is no unit to give a ratio for.")
-        if a.form == "categories" and not (e.cross or e.quantiles or e.cuts or name in a.fixed_cuts):
+        if a.form == "categories" and name not in (*_categorical(study), *a.fixed_cuts):
             faults.add(f"{key}.form", f"exposure {name!r} has no categories; give it quantiles or cuts.")
 
 
@@ -348,6 +353,9 @@ def _check_tests(study: Study, known: list[str], faults: _Faults) -> None:
 def _check_outputs(study: Study, known: list[str], faults: _Faults) -> None:
     ids = [a.id for a in study.analyses]
     steps = [*(s.id for s in study.exclusions), "included"]
+    declared = [c.id for c in study.characteristics] + [t.id for t in study.tables]
+    declared += [f.id for f in study.curve_figures] + [f.id for f in study.forest_figures]
+    _check_unique("tables and figures", [*declared, *OWN_IDS], faults)
     for c in study.characteristics:
         key = f"characteristics ({c.id})"
         if c.id == OUTCOME_TABLE:
@@ -371,7 +379,13 @@ def _check_outputs(study: Study, known: list[str], faults: _Faults) -> None:
 
 
 def _categorical(study: Study) -> list[str]:
-    return [n for n, e in study.exposures.items() if e.cross or e.quantiles or e.cuts]
+    return [n for n, e in study.exposures.items() if e.cross or e.quantiles or e.cuts or has_levels(study, n)]
+
+
+def has_levels(study: Study, exposure: str) -> bool:
+    """Whether an exposure's categories are the levels of its variable."""
+    e = study.exposures[exposure]
+    return bool(e.variable) and not (e.quantiles or e.cuts or e.per) and is_factor(study, e.variable or "")
 
 
 def is_factor(study: Study, name: str) -> bool:

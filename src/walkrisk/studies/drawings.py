@@ -42,11 +42,21 @@ def events_analysed(study: Study, results: Results) -> int:
     return next((int(c.value or 0) for c in rows if c.statistic == "count"), 0)
 
 
+def people_analysed(results: Results) -> int:
+    """Size of the analytic sample."""
+    return next(int(c.value or 0) for c in results.characteristics if c.table == OUTCOME_TABLE and c.statistic == "n")
+
+
+def people_before(results: Results, flow: tuple[FlowStep, ...]) -> int:
+    """People before the exclusions that may be shown: where all of them together exclude too few, those analysed."""
+    return flow[0].n_before if flow else people_analysed(results)
+
+
 def _flow(study: Study, results: Results, flow: tuple[FlowStep, ...], simulated: bool) -> Drawing:
     figure = flow_figure(
         flow,
-        n_start=results.flow[0].n_before,
-        n_analysed=results.flow[-1].n_after,
+        n_start=people_before(results, flow),
+        n_analysed=people_analysed(results),
         events=events_analysed(study, results),
         event_word=study.outcomes[study.settings.outcome].label,
         simulated=simulated,
@@ -54,7 +64,7 @@ def _flow(study: Study, results: Results, flow: tuple[FlowStep, ...], simulated:
         start_word="Participants in the extract",
         analysed_word="Analytic sample",
     )
-    merged = len(flow) < len(results.flow)
+    merged = bool(flow) and len(flow) < len(results.flow)
     caption = "Exclusions in order, with the number of people at each." + (
         " Steps that exclude very few people are shown together." if merged else ""
     )

@@ -127,7 +127,11 @@ def fit_terms(
     survey = _survey(request, sample, rows, design_sample) if "survey" in request.variances else None
     cluster = used[request.cluster] if request.cluster and "cluster" in request.variances else None
     covariances = {v: covariance(fit, v, cluster=cluster, design=survey) for v in request.variances}
-    return Fitted(fit, covariances, _diagnostic(request, fit)), list(made)
+    diagnostic = _diagnostic(request, fit)
+    constant = [t.name for t in made if isinstance(t, Factor) and len(t.levels) < 2]
+    if constant:
+        diagnostic = with_warning(diagnostic, f"{', '.join(constant)}: the same for everyone here, so left out.")
+    return Fitted(fit, covariances, diagnostic), list(made)
 
 
 def _columns_of(term: Term | str) -> tuple[str, ...]:

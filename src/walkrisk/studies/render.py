@@ -24,12 +24,12 @@ from walkrisk.reports.html import (
 )
 from walkrisk.reports.manifest import versions
 from walkrisk.studies.compute import Progress
-from walkrisk.studies.drawings import Drawing, drawings, events_analysed
+from walkrisk.studies.drawings import Drawing, drawings, events_analysed, people_analysed
 from walkrisk.studies.methods import interpretation, methods, variations
 from walkrisk.studies.run import PUBLISHED_FILE, Run
-from walkrisk.studies.study import Study
 from walkrisk.studies.tabulations import (
     descriptive_tables,
+    is_main,
     published_tables,
     ratio_tables,
     tabulation,
@@ -107,19 +107,25 @@ def _report(made: Run, tables: dict[str, Table], figures: dict[str, FigureBlock]
 def _summary(made: Run) -> tuple[tuple[str, str], ...]:
     study, source = made.study, made.source
     outcome = study.outcomes[study.settings.outcome]
-    n, events = (
-        made.results.flow[-1].n_after if made.results.flow else source.rows,
-        events_analysed(study, made.results),
-    )
+    n, events = people_analysed(made.results), events_analysed(study, made.results)
     k = study.settings.min_cell
+    rows = "" if _rows_hidden(made) else f", {count(source.rows)} rows"
     cases = f"fewer than {k}" if 0 < events < k else f"{count(events)} ({100 * events / n:.1f}%)"
-    return (
+    facts = (
         ("Population", study.study.population),
-        ("Data", f"{source.name}, {count(source.rows)} rows" + (", simulated" if source.simulated else "")),
-        ("Analysed", f"{count(n)} people"),
+        ("Data", source.name + rows + (", simulated" if source.simulated else "")),
+        ("Analysed", f"{count(n)} people" if n >= k else f"fewer than {k} people"),
         (outcome.label, f"{cases} {outcome.event_word}"),
         ("Follows", study.study.reference),
     )
+    return tuple((label, value) for label, value in facts if value)
+
+
+def _rows_hidden(made: Run) -> bool:
+    """Whether the number of rows beside the number analysed would show an exclusion of very few people."""
+    shown = merge_small_steps(made.results.flow, min_cell=made.study.settings.min_cell)
+    n = people_analysed(made.results)
+    return n < made.study.settings.min_cell or (n != made.source.rows and not shown)
 
 
 def _sections(
@@ -128,36 +134,32 @@ def _sections(
     study = made.study
     described = [tables[c.id] for c in study.characteristics]
     first, more = described[:1], described[1:]
-    main = [t for t in study.tables if _is_main(study, t.analysis)]
+    main = [t for t in study.tables if is_main(study, t)]
     rest = [t for t in study.tables if t not in main]
     curves = [figures[f.id] for f in study.curve_figures]
     forests = [figures[f.id] for f in study.forest_figures]
     varied = variations(study)
     yield Section(
-        id="methods",
+        id="section_methods",
         title="Methods",
         blocks=(
             Paragraphs(texts=methods(study), points=study.study.notes),
             *([Paragraphs(title="How the other analyses differ", points=varied)] if varied else []),
         ),
     )
-    yield Section(id="participants", title="Participants", blocks=(figures["flow"], *first))
-    yield Section(id="results", title="Main results", blocks=tuple(tables[t.id] for t in main))
-    yield Section(id="dose", title="Dose-response", blocks=tuple(curves))
+    yield Section(id="section_participants", title="Participants", blocks=(figures["flow"], *first))
+    yield Section(id="section_results", title="Main results", blocks=tuple(tables[t.id] for t in main))
+    yield Section(id="section_dose", title="Dose-response", blocks=tuple(curves))
     further: list[Block] = [*forests, *(tables[t.id] for t in rest)]
-    yield Section(id="further", title="Strata and sensitivity analyses", blocks=tuple(further))
-    yield Section(id="testing", title="Tests", blocks=tuple(tables[i] for i in ("tests",) if i in tables))
+    yield Section(id="section_further", title="Strata and sensitivity analyses", blocks=tuple(further))
+    yield Section(id="section_testing", title="Tests", blocks=tuple(tables[i] for i in ("tests",) if i in tables))
     beside = tuple(tables[i] for i in ("published_ratios", "published_facts") if i in tables)
-    yield Section(id="published", title="Published and obtained", blocks=beside)
-    yield Section(id="more", title="Further descriptive tables", blocks=tuple(more))
+    yield Section(id="section_published", title="Published and obtained", blocks=beside)
+    yield Section(id="section_more", title="Further descriptive tables", blocks=tuple(more))
     points = interpretation(study, simulated=made.source.simulated)
-    yield Section(id="reading", title="How to read these numbers", blocks=(Paragraphs(points=points),))
-    yield Section(id="fits", title="Model fits", blocks=_fits(made, tables))
-    yield Section(id="origin", title="Where the numbers come from", blocks=_origin(made, study_sha256))
-
-
-def _is_main(study: Study, analyses: tuple[str, ...]) -> bool:
-    return any(a.id in analyses and a.group == "main" for a in study.analyses)
+    yield Section(id="section_reading", title="How to read these numbers", blocks=(Paragraphs(points=points),))
+    yield Section(id="section_fits", title="Model fits", blocks=_fits(made, tables))
+    yield Section(id="section_origin", title="Where the numbers come from", blocks=_origin(made, study_sha256))
 
 
 def _fits(made: Run, tables: dict[str, Table]) -> tuple[Block, ...]:
@@ -170,7 +172,8 @@ def _origin(made: Run, study_sha256: str) -> tuple[Block, ...]:
     rows = [
         ("Data file", source.name),
         ("SHA-256 of the data", source.sha256),
-        ("Rows, columns read", f"{source.rows}, {source.columns_read} of {source.columns_in_file}"),
+        *([] if _rows_hidden(made) else [("Rows", str(source.rows))]),
+        ("Columns read", f"{source.columns_read} of {source.columns_in_file}"),
         ("SHA-256 of the study", study_sha256),
         *([("Seed of the simulation", str(source.seed))] if source.seed is not None else []),
         ("Counts suppressed below", str(made.study.settings.min_cell)),

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from walkrisk.cohorts.readers import Extract, read_extract
-from walkrisk.declarations import as_table
+from walkrisk.declarations import as_table, read_toml
 from walkrisk.errors import UsageFault
-from walkrisk.estimates.results import ROW_TYPES, Results, columns_of
+from walkrisk.estimates.results import OUTCOME_TABLE, ROW_TYPES, Results, columns_of
 from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows_from_csv, rows_to_csv, write_all
 from walkrisk.reports.manifest import DataSource, manifest, sha256
 from walkrisk.studies.compute import Progress, compute, make_cohort, silent
@@ -52,7 +52,7 @@ class Run:
         """What a person wants to know first, in a few lines."""
         fits = self.results.diagnostics
         failed, noted = sum(not d.converged for d in fits), sum(bool(d.warnings) for d in fits)
-        analysed = self.results.flow[-1].n_after if self.results.flow else self.source.rows
+        analysed = next((int(c.value or 0) for c in self.results.characteristics if c.table == OUTCOME_TABLE), 0)
         lines = [
             f"{self.study.study.title}{' (SIMULATED DATA)' if self.source.simulated else ''}: "
             f"{analysed} people analysed, {len(fits)} models fitted, {len(self.results.estimates)} estimates."
@@ -111,7 +111,7 @@ def run_file(
     check_study(study)
     out = out or Path("reports") / study.study.id
     check_output(out)
-    attached = _texts(path.parent, (PUBLISHED_FILE,))
+    attached = _published_text(path.with_name(PUBLISHED_FILE))
     if data is None:
         progress("Simulating an extract", 0, 0)
         extract, used_seed, attached[TRUTH_FILE] = _simulated_extract(study, path.with_name("simulation.toml"), seed)
@@ -127,6 +127,7 @@ def run_file(
 def check_files(path: Path, data: Path | None) -> list[str]:
     """What `walkrisk check` says when nothing is at fault; raises the fault otherwise."""
     study = load_study(path)
+    _published_text(path.with_name(PUBLISHED_FILE))
     said = [
         f"{path.name}: the declaration is in order "
         f"({len(study.analyses)} ratio analyses, {len(contracts(study))} columns)."
@@ -148,12 +149,17 @@ def report_again(folder: Path, *, min_cell: int | None = None) -> Run:
         rows: dict[str, Any] = {
             k: rows_from_csv((folder / f"{k}.csv").read_text(encoding="utf-8"), t) for k, t in ROW_TYPES.items()
         }
+        changed = [
+            n for n in (STUDY_FILE, *(f"{k}.csv" for k in ROW_TYPES)) if _hash_of(folder / n) != kept["files"][n]
+        ]
         source = DataSource(**kept["data"])
         warnings = tuple(str(w) for w in kept["warnings"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageFault(
             f"{folder}: what the run left is not complete or was changed ({type(error).__name__}); run the study again."
         ) from None
+    if changed:
+        raise UsageFault(f"{folder}: {', '.join(changed)} is not what the run left; run the study again.")
     attached = _texts(folder, (PUBLISHED_FILE, TRUTH_FILE))
     study = _with_min_cell(study, min_cell)
     check_study(study)
@@ -251,6 +257,20 @@ def _source(extract: Extract, simulated: bool, *, seed: int | None = None) -> Da
         simulated=simulated,
         seed=seed,
     )
+
+
+def _published_text(path: Path) -> dict[str, str]:
+    """The text of published.toml beside a study, found in order; StudyFault with every fault otherwise."""
+    if not path.is_file():
+        return {}
+    from walkrisk.tables.side_by_side import published_from
+
+    published_from(read_toml(path, "published numbers"))
+    return {path.name: path.read_text(encoding="utf-8-sig")}
+
+
+def _hash_of(path: Path) -> str:
+    return sha256(path.read_bytes())
 
 
 def _texts(folder: Path, names: tuple[str, ...]) -> dict[str, str]:

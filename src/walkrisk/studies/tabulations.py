@@ -45,11 +45,21 @@ def tabulation(study: Study, results: Results, *, simulated: bool) -> Tabulation
 
 
 def numbers(study: Study) -> dict[str, str]:
-    """Table id -> what it is called: Table 1, 2, ... where the id says so, eTable 1, 2, ... for the others in order."""
-    ids = [c.id for c in study.characteristics] + [t.id for t in study.tables]
+    """Table id -> what it is called: Table 1, 2, ... where the id says so, eTable 1, ... for the others as they come.
+
+    In the report the main tables of ratios come first, then the others, then the further descriptive tables.
+    """
+    main_first = sorted(study.tables, key=lambda t: not is_main(study, t))
+    described = [c.id for c in study.characteristics]
+    ids = [*described[:1], *(t.id for t in main_first), *described[1:]]
     main = {i: f"Table {i[5:]}" for i in ids if i.startswith("table") and i[5:].isdigit()}
     others = [i for i in ids if i not in main]
     return main | {i: f"eTable {n}" for n, i in enumerate(others, start=1)}
+
+
+def is_main(study: Study, table: RatioTable) -> bool:
+    """Whether a table of ratios shows a main analysis."""
+    return any(a.id in table.analysis and a.group == "main" for a in study.analyses)
 
 
 def descriptive_tables(made: Tabulation) -> Iterator[Table]:
