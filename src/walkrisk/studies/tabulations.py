@@ -9,7 +9,7 @@ from walkrisk.cohorts.cohort import Variable
 from walkrisk.estimates.disclosure import CharacteristicCell, Mark, RatioCell, characteristic_marks, ratio_marks
 from walkrisk.estimates.results import Results
 from walkrisk.studies.compute import variables_of
-from walkrisk.studies.study import Characteristics, RatioAnalysis, RatioTable, Study
+from walkrisk.studies.study import Characteristics, RatioAnalysis, RatioTable, Study, Trend
 from walkrisk.tables.categories import ExposureLabel, category_labels, cuts_of, rounding_note
 from walkrisk.tables.characteristics import characteristics_table
 from walkrisk.tables.diagnostics import diagnostics_table, p_value_table
@@ -140,7 +140,7 @@ def _characteristics(made: Tabulation, declared: Characteristics) -> Table:
 
 def _ratios(made: Tabulation, declared: RatioTable) -> Table:
     study = made.study
-    parts = [_part(study, next(a for a in study.analyses if a.id == i)) for i in declared.analysis]
+    parts = [_part(study, next(a for a in study.analyses if a.id == i), declared.models) for i in declared.analysis]
     footnotes = dict(zip(declared.models, declared.footnotes, strict=False))
     columns = [
         ModelColumn(
@@ -165,14 +165,18 @@ def _ratios(made: Tabulation, declared: RatioTable) -> Table:
     )
 
 
-def _part(study: Study, analysis: RatioAnalysis) -> AnalysisPart:
-    """An analysis with the trend, interaction and E-values that belong to it."""
+def _part(study: Study, analysis: RatioAnalysis, models: tuple[str, ...]) -> AnalysisPart:
+    """An analysis with the trend, interaction and E-values that belong to it under the models shown."""
     plain = not (analysis.restrict or analysis.stratify or analysis.add or analysis.fixed_cuts or analysis.outcome)
     own = plain and not (analysis.weighted or analysis.method or analysis.replace_covariates)
-    trend = next((t.analysis for t in study.trends if own and set(analysis.exposures) <= set(t.exposures)), "")
+
+    def fits(trend: Trend) -> bool:
+        return set(analysis.exposures) <= set(trend.exposures) and bool(set(models) & set(trend.models))
+
+    trend = next((t.analysis for t in study.trends if own and fits(t)), "")
     by = analysis.stratify.by if analysis.stratify else ""
     modifier = by if by and any(i.modifier == by for i in study.interactions) else ""
-    evalues = next((v.analysis for v in study.evalues if analysis.id in v.of), "")
+    evalues = next((v.analysis for v in study.evalues if analysis.id in v.of and v.model in models), "")
     return AnalysisPart(id=analysis.id, title=analysis.title, trend=trend, modifier=modifier, evalues=evalues)
 
 
