@@ -26,6 +26,7 @@ from matplotlib.transforms import Bbox
 
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.errors import UsageFault
+from walkrisk.estimates.numbers import count
 from walkrisk.estimates.results import HistogramBin
 from walkrisk.estimates.rows import CurvePoint
 from walkrisk.figures import curves, scales
@@ -263,7 +264,7 @@ def test_wrapped_lines_fit_and_lose_nothing() -> None:
     [(0, "0"), (7, "7"), (2798, "2798"), (9999, "9999"), (11194, "11\u202f194"), (1234567, "1\u202f234\u202f567")],
 )
 def test_counts_have_groups_from_five_digits(n: int, text: str) -> None:
-    assert scales.count_text(n) == text
+    assert count(n) == text
 
 
 @pytest.mark.parametrize(("n", "text"), [(0, "n = 0"), (1, "n < 5"), (4, "n < 5"), (5, "n = 5")])
@@ -398,9 +399,7 @@ def test_the_flow_tells_who_came_left_and_stayed() -> None:
     said = words(FIGURES["flow"]())
     assert said.count("No valid day: n = 700") == 6
     assert "Participants: n = 20\u202f000" in said
-    assert [t for t in said if t.startswith("n = ")] == [
-        f"n = {scales.count_text(20_000 - 700 * i)}" for i in range(1, 6)
-    ]
+    assert [t for t in said if t.startswith("n = ")] == [f"n = {count(20_000 - 700 * i)}" for i in range(1, 6)]
     assert {"Analysed: n = 15\u202f800", "Chronic illness: n = 1634"} <= set(said)
     few = words(
         flow_figure(flow_steps(1), n_start=20_000, n_analysed=19_300, events=4, event_word="Deaths", min_cell=5)

@@ -11,12 +11,12 @@ import pytest
 from walkrisk.cohorts.cohort import Variable
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.errors import StudyFault
+from walkrisk.estimates.numbers import count, count_percent, fixed, mean_sd, p_value, ratio_interval
 from walkrisk.estimates.results import Characteristic, CutPoint, Diagnostic, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.tables.categories import ExposureLabel, category_labels, rounding_note
 from walkrisk.tables.characteristics import characteristics_table
 from walkrisk.tables.diagnostics import diagnostics_summary, diagnostics_table, flow_table, p_value_table
-from walkrisk.tables.numbers import count, count_percent, fixed, mean_sd, p_value, ratio_interval
 from walkrisk.tables.ratios import AnalysisPart, ModelColumn, ratio_table
 from walkrisk.tables.side_by_side import published_fact_table, published_from, published_ratio_table
 from walkrisk.tables.table import Head, Row, Table, footnotes, letters, plain_rows

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from walkrisk.estimates.numbers import count
 from walkrisk.estimates.results import HistogramBin
 from walkrisk.estimates.rows import CurvePoint
 from walkrisk.figures import render as r
 from walkrisk.figures.scales import (
     FloatArray,
-    count_text,
     nice_step,
     on_log_axis,
     ratio_limits,
@@ -242,7 +242,7 @@ def _draw_bars(axes: Axes, panel: CurvePanel, x_limits: tuple[float, float], *, 
     )
     step = max(nice_step((0, tallest), at_most=5), 1.0)
     ticks = spaced_ticks((0, tallest), step)
-    axes.set_yticks(ticks, [count_text(int(t)) for t in ticks])
+    axes.set_yticks(ticks, [count(int(t)) for t in ticks])
     axes.tick_params(axis="y", labelcolor=r.QUIET)
     axes.yaxis.set_label_position("right")
     middle = max(_BARS_SHARE / 2, r.text_width(label, r.SMALL_PT) / _PLOT_HEIGHT_IN / 2)

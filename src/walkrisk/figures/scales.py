@@ -8,9 +8,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from walkrisk.estimates.numbers import count, fixed
+
 FloatArray = npt.NDArray[np.float64]
 
-NARROW_SPACE, NO_BREAK_SPACE = "\u202f", "\u00a0"
+NO_BREAK_SPACE = "\u00a0"
 _SMALLEST, _LARGEST = 1e-6, 1e6  # beyond them a ratio is off any axis
 _MOST_TICKS = 8
 _MANTISSAS: tuple[tuple[float, ...], ...] = (
@@ -24,14 +26,9 @@ _MANTISSAS: tuple[tuple[float, ...], ...] = (
 )
 
 
-def count_text(n: int) -> str:
-    """A count: 2798, but 11 194 in groups from five digits."""
-    return f"{n:,}".replace(",", NARROW_SPACE) if abs(n) >= 10_000 else str(n)
-
-
 def n_text(n: int, *, min_cell: int = 0) -> str:
     """A count as n = 2798; one of 1 to min_cell - 1 reads n < min_cell. Its parts stay on one line."""
-    text = f"n < {min_cell}" if 0 < n < min_cell else f"n = {count_text(n)}"
+    text = f"n < {min_cell}" if 0 < n < min_cell else f"n = {count(n)}"
     return text.replace(" ", NO_BREAK_SPACE)
 
 
@@ -44,7 +41,7 @@ def ratio_text(estimate: float, low: float | None, high: float | None) -> str:
 def _number_text(value: float) -> str:
     if not math.isfinite(value):
         return "∞" if value > 0 else "?"
-    return f"{value:.2f}" if value < 1000 else f"{value:.0f}" if value < _LARGEST else f"{value:.1e}"
+    return fixed(value, 2) if value < 1000 else f"{value:.0f}" if value < _LARGEST else f"{value:.1e}"
 
 
 def on_log_axis(values: Iterable[float]) -> FloatArray:

@@ -100,7 +100,6 @@ def maximise(
     beta = _start(family, x, y, w) if start is None else np.asarray(start, dtype=np.float64)
     eta = x @ beta
     value = float(w @ family.log_likelihood(eta, y))
-    scale = np.abs(x).T @ (w * np.maximum(y, y.mean())) + 1e-300
     relative, moved, iteration = np.inf, np.inf, 0
     while iteration < max_iterations and moved >= 1e-8 and np.isfinite(value):
         iteration += 1
@@ -112,7 +111,7 @@ def maximise(
         beta = beta + size * step
         eta = x @ beta
         moved = size * float(np.max(np.abs(x @ step)))
-        relative = float(np.max(np.abs(x.T @ (w * family.score(eta, y))) / scale))
+        relative = _relative_score(family, x, y, w, eta)
     return Solution(beta, eta, value, moved < 1e-8 and relative < 1e-9, iteration, relative)
 
 
@@ -139,11 +138,16 @@ def maximise_with_statsmodels(
     eta = x @ beta
     with np.errstate(all="ignore"):
         value = float(w @ family.log_likelihood(eta, y))
-        scale = np.abs(x).T @ (w * np.maximum(y, y.mean())) + 1e-300
-        relative = float(np.max(np.abs(x.T @ (w * family.score(eta, y))) / scale))
+        relative = _relative_score(family, x, y, w, eta)
         step = _newton_step(family, x, y, w, eta)
     moved = np.inf if step is None else float(np.max(np.abs(x @ step)))
     return Solution(beta, eta, value, moved < 1e-6 and relative < 1e-9, iterations, relative)
+
+
+def _relative_score(family: Family, x: FloatArray, y: FloatArray, w: FloatArray, eta: FloatArray) -> float:
+    """The largest component of the score, each on its own scale: 0 at the maximum."""
+    scale = np.abs(x).T @ (w * np.maximum(y, y.mean())) + 1e-300
+    return float(np.max(np.abs(x.T @ (w * family.score(eta, y))) / scale))
 
 
 def _line_search(

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from walkrisk.tables.numbers import NARROW_SPACE
+from walkrisk.estimates.numbers import NARROW_SPACE
 from walkrisk.tables.table import Row, Table, footnotes, letters, plain_rows
 
 BANNER = "Simulated data: these numbers are not results about people"

@@ -67,6 +67,7 @@ def ratio_rows(bench: Bench, analysis: RatioAnalysis, exposure: str) -> Rows:
     """Ratios of one exposure in one analysis, over its strata and models."""
     sample, rules = _analysis_sample(bench, analysis, exposure)
     cutpoints = _cutpoints(analysis.id, exposure, sample, rules) if analysis.form == "categories" else ()
+    coincide = analysis.form == "categories" and bool(np.any(np.diff(sample.cuts.get(exposure, [])) == 0))
     estimates: list[Estimate] = []
     diagnostics: list[Diagnostic] = []
     for stratum, people in _strata(bench, analysis, sample):
@@ -76,8 +77,7 @@ def ratio_rows(bench: Bench, analysis: RatioAnalysis, exposure: str) -> Rows:
                 made, diagnostic = _fit_ratio(bench, analysis, exposure, people, request, rules)
             except NobodyLeft as nobody:
                 made, diagnostic = [], nobody.diagnostic
-            cuts = sample.cuts.get(exposure)
-            if analysis.form == "categories" and cuts is not None and np.any(np.diff(cuts) == 0):
+            if coincide:
                 said = "Cut points coincide, as many people share a value: some categories are empty."
                 diagnostic = with_warning(diagnostic, said)
             estimates += made

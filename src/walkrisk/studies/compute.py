@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from walkrisk.cohorts.checks import check_daily_seconds
+from walkrisk.cohorts.checks import check_daily_seconds, row_list
 from walkrisk.cohorts.cohort import Cohort, Variable
 from walkrisk.cohorts.days import daily_seconds
 from walkrisk.cohorts.prepare import described, prepare_cohort
@@ -111,8 +111,12 @@ def source_variables(study: Study) -> dict[str, Variable]:
 
 def variables_of(study: Study) -> dict[str, Variable]:
     """Every variable of a study with what tables and figures call it."""
-    outcomes = {o.variable: Variable(o.variable, o.label, "", {1: o.event_word}) for o in study.outcomes.values()}
-    return {**source_variables(study), **described(study.days, study.variables), **outcomes}
+    return {**source_variables(study), **described(study.days, study.variables), **outcome_variables(study)}
+
+
+def outcome_variables(study: Study) -> dict[str, Variable]:
+    """Outcomes as variables of one level, the event."""
+    return {o.variable: Variable(o.variable, o.label, "", {1: o.event_word}) for o in study.outcomes.values()}
 
 
 def _outcome_faults(study: Study, cohort: Cohort) -> list[str]:
@@ -140,9 +144,8 @@ def _check_across(study: Study, columns: Mapping[str, FloatArray]) -> tuple[list
     for order in study.checks:
         wrong = np.flatnonzero(columns[order.later] < columns[order.earlier])
         if wrong.size:
-            rows = ", ".join(str(i + 1) for i in wrong[:5]) + (f" and {wrong.size - 5} more" if wrong.size > 5 else "")
             faults.append(
-                f"{order.later} comes before {order.earlier} in {wrong.size} rows (row {rows}); "
+                f"{order.later} comes before {order.earlier} in {row_list(wrong)}; "
                 "check that the two columns are not exchanged and that both hold dates."
             )
     if study.days:
@@ -156,8 +159,7 @@ def _check_across(study: Study, columns: Mapping[str, FloatArray]) -> tuple[list
 def _outcome(bench: Bench) -> Iterator[Characteristic]:
     """How many people of the analytic sample have each outcome, as a table of its own."""
     everyone = {TOTAL: np.ones(bench.sample.n, dtype=bool)}
-    outcomes = bench.study.outcomes.values()
-    rows = [Variable(v, o.label, "", {1: o.event_word}) for v, o in {o.variable: o for o in outcomes}.items()]
+    rows = list(outcome_variables(bench.study).values())
     return describe(OUTCOME_TABLE, bench.sample.columns, rows, everyone)
 
 

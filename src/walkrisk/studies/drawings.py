@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from walkrisk.cohorts.eligibility import FlowStep
+from walkrisk.estimates.numbers import p_value, ratio_interval
 from walkrisk.estimates.results import OUTCOME_TABLE, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.curves import CurvePanel, dose_response_figure
@@ -13,7 +14,6 @@ from walkrisk.figures.flow import flow_figure
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
 from walkrisk.figures.render import Figure
 from walkrisk.studies.study import CurveFigure, ForestFigure, Study
-from walkrisk.tables.numbers import p_value, ratio_interval
 
 
 @dataclass(frozen=True, slots=True, eq=False)

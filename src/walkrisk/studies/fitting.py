@@ -23,7 +23,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to fit: `exposure` terms first, then covariates; `others` are further terms."""
+    """One model of one analysis: its place in the results, what is fitted, and by which columns of the sample."""
 
     analysis: str
     exposure: str

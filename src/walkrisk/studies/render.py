@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from walkrisk.errors import StudyFault
 from walkrisk.estimates.disclosure import merge_small_steps
+from walkrisk.estimates.numbers import count
 from walkrisk.figures.render import FORMATS
 from walkrisk.figures.render import render as picture
 from walkrisk.reports.docx import report_docx
@@ -37,7 +38,6 @@ from walkrisk.studies.tabulations import (
     warning_table,
 )
 from walkrisk.tables.diagnostics import diagnostics_summary, flow_table
-from walkrisk.tables.numbers import count
 from walkrisk.tables.side_by_side import published_from
 from walkrisk.tables.table import Table
 

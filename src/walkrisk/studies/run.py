@@ -82,8 +82,8 @@ def run(
     lies beside the data). Raises StudyFault, DataFault, ModelFault or UsageFault with every fault; then nothing is
     left in `out`.
     """
-    study = _with_min_cell(study, min_cell)
     check_study(study)
+    study = _with_min_cell(study, min_cell)
     if out is not None:
         check_output(Path(out))
     extract, said_simulated = _read(study, data)
@@ -108,7 +108,6 @@ def run_file(
     `published.toml` beside it is set side by side with the results. `out` defaults to reports/ID.
     """
     study = _with_min_cell(load_study(path), min_cell)
-    check_study(study)
     out = out or Path("reports") / study.study.id
     check_output(out)
     attached = _published_text(path.with_name(PUBLISHED_FILE))
@@ -161,10 +160,8 @@ def report_again(folder: Path, *, min_cell: int | None = None) -> Run:
     if changed:
         raise UsageFault(f"{folder}: {', '.join(changed)} is not what the run left; run the study again.")
     attached = _texts(folder, (PUBLISHED_FILE, TRUTH_FILE))
-    study = _with_min_cell(study, min_cell)
-    check_study(study)
     made = Run(
-        study=study,
+        study=_with_min_cell(study, min_cell),
         results=Results(**rows),
         source=source,
         warnings=warnings,
@@ -216,7 +213,12 @@ def _carry_out(
 
 
 def _with_min_cell(study: Study, min_cell: int | None) -> Study:
-    return study if min_cell is None else replace(study, settings=replace(study.settings, min_cell=min_cell))
+    """The study with another `min_cell`, checked again; the study itself if none is given."""
+    if min_cell is None:
+        return study
+    changed = replace(study, settings=replace(study.settings, min_cell=min_cell))
+    check_study(changed)
+    return changed
 
 
 def _read(study: Study, data: str | Path | pd.DataFrame) -> tuple[Extract, bool]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from walkrisk.estimates.numbers import fixed
 from walkrisk.estimates.results import CutPoint
-from walkrisk.tables.numbers import fixed
 
 MOST_DECIMALS = 6
 

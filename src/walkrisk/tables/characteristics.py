@@ -13,9 +13,9 @@ from walkrisk.estimates.disclosure import (
     shown_count,
     suppression_note,
 )
+from walkrisk.estimates.numbers import count, count_percent, mean_sd
 from walkrisk.estimates.results import Characteristic
 from walkrisk.estimates.suppression import Mark, is_small
-from walkrisk.tables.numbers import count, count_percent, mean_sd
 from walkrisk.tables.table import Head, Row, Table
 
 Cell = tuple[str, str, str]  # group, variable, level

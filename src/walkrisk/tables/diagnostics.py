@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.estimates.disclosure import merge_small_steps, shown_count
+from walkrisk.estimates.numbers import count, fixed, p_value
 from walkrisk.estimates.results import Diagnostic
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import is_small
-from walkrisk.tables.numbers import count, fixed, p_value
 from walkrisk.tables.table import Head, Row, Table
 
 TESTS = {"p_trend": "Trend", "p_interaction": "Interaction", "p_nonlinearity": "Non-linearity"}

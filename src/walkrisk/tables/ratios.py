@@ -13,11 +13,11 @@ from walkrisk.estimates.disclosure import (
     shown_count,
     suppression_note,
 )
+from walkrisk.estimates.numbers import count, p_value, ratio, ratio_interval
 from walkrisk.estimates.results import Diagnostic, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import Mark
 from walkrisk.tables.categories import ExposureLabel, cuts_of, level_names, rounding_note
-from walkrisk.tables.numbers import count, p_value, ratio, ratio_interval
 from walkrisk.tables.table import Head, Row, Table
 
 NO_CASES = "not estimable (no {events})"

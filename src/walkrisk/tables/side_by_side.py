@@ -17,11 +17,11 @@ from walkrisk.estimates.disclosure import (
     merge_small_steps,
     shown_count,
 )
+from walkrisk.estimates.numbers import NOT_AVAILABLE, count, fixed, ratio_interval
 from walkrisk.estimates.results import Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import Mark, is_small
 from walkrisk.tables.categories import ExposureLabel, level_names
-from walkrisk.tables.numbers import NOT_AVAILABLE, count, fixed, ratio_interval
 from walkrisk.tables.ratios import SHORT
 from walkrisk.tables.table import Head, Row, Table
 
