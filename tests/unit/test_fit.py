@@ -291,6 +291,21 @@ def test_a_separating_covariate_beside_an_exposure_leaves_the_exposure_as_it_is_
 
 
 @pytest.mark.parametrize("engine", ["newton", "statsmodels"])
+def test_an_exposure_that_only_the_separated_people_tell_from_a_covariate_has_no_ratio(engine: str) -> None:
+    """Without the people of group 2 with h = 0, who have no cases, group and h are the same: the ratio of the group
+    runs to 0 as that of h runs to infinity, and the 1.5 of the remaining people is the ratio of neither alone."""
+    codes = np.repeat([1.0, 2.0, 2.0, 1.0], [30, 20, 25, 0])
+    h = np.repeat([0.0, 0.0, 1.0, 1.0], [30, 20, 25, 0])
+    y = np.concatenate([np.repeat([1.0, 0.0], [8, 22]), np.zeros(20), np.repeat([1.0, 0.0], [10, 15])])
+    fit = fit_of({"g": codes, "h": h}, [factor("g", codes), Linear("h")], y, engine=engine)
+    assert fit.converged
+    assert int(fit.rows.sum()) == 55
+    np.testing.assert_allclose(np.exp(fit.coefficients[1]), (10 / 25) / (8 / 30), rtol=1e-8)
+    assert not fit.estimable[1]
+    assert "separated" in " ".join(fit.warnings)
+
+
+@pytest.mark.parametrize("engine", ["newton", "statsmodels"])
 @pytest.mark.parametrize("method", ["log_binomial", "logistic"])
 def test_a_level_where_everyone_has_the_outcome_has_no_estimate_and_is_said(method: str, engine: str) -> None:
     codes, y = grouped({1: (10, 20), 2: (20, 20), 3: (9, 20)})

@@ -26,7 +26,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 FAMILIES: Mapping[str, Family] = {"modified_poisson": POISSON, "log_binomial": LOG_BINOMIAL, "logistic": LOGISTIC}
 ENGINES: Mapping[str, Callable[..., Solution]] = {"newton": maximise, "statsmodels": maximise_with_statsmodels}
-NO_RISK = 1e-8  # below this, a fitted risk that has not settled is on its way to 0
+NO_RISK = 1e-8  # below this, a fitted risk may be on its way to 0
 FEW_EVENTS = 5  # per coefficient
 
 
@@ -97,7 +97,7 @@ def fit_model(
         x, yy, ww = np.ascontiguousarray(design.matrix[np.ix_(rows, at)]), y[rows], w[rows]
         start = _feasible_start(x, yy, ww) if family is LOG_BINOMIAL else None
         solution = ENGINES[engine](family, x, yy, weights=ww, start=start)
-        apart = _apart(family, solution)
+        apart = _apart(family, x, solution)
         if not apart.any():
             break
         separated += int(apart.sum())
@@ -181,13 +181,20 @@ def _assembled(
     )
 
 
-def _apart(family: Family, solution: Solution) -> BoolArray:
-    """Rows whose fitted risk was still running to 0 (or, in a logistic model, to 1) when the iteration gave up."""
+def _apart(family: Family, x: FloatArray, solution: Solution) -> BoolArray:
+    """Rows whose fitted risk runs to 0 (or, in a logistic model, to 1).
+
+    Those below NO_RISK, if the iteration gave up, or if the others do not determine all coefficients: then nothing but
+    these rows, all without events, holds some combination of coefficients, and it holds none. A risk that is merely
+    very small where the others determine everything is a risk like any other.
+    """
     mean = family.mean(solution.eta)
-    if solution.converged:
-        return np.zeros(mean.shape, dtype=bool)
     apart = mean < NO_RISK
-    return apart | (mean > 1 - NO_RISK) if family is LOGISTIC else apart
+    if family is LOGISTIC:
+        apart |= mean > 1 - NO_RISK
+    if solution.converged and apart.any() and len(independent_columns(x[~apart])) == x.shape[1]:
+        return np.zeros(mean.shape, dtype=bool)
+    return apart
 
 
 def _collinear_sentence(design: Design, independent: npt.NDArray[np.intp]) -> list[str]:

@@ -108,10 +108,12 @@ def maximise(
             break
         with np.errstate(over="ignore"):
             size, value = _line_search(family, eta, x @ step, y, w, value)
+        moved = float(np.max(np.abs(x @ step)))  # the whole step: one that was cut short proves nothing
         beta = beta + size * step
         eta = x @ beta
-        moved = size * float(np.max(np.abs(x @ step)))
         relative = _relative_score(family, x, y, w, eta)
+        if size == 0.0:
+            break
     return Solution(beta, eta, value, moved < 1e-8 and relative < 1e-9, iteration, relative)
 
 
