@@ -46,3 +46,10 @@ class ModelFault(WalkriskError):
 
     exit_code = 5
     heading = "A model cannot be fitted as declared"
+
+
+class RecordingFault(WalkriskError):
+    """A raw recording cannot be read, or holds nothing that could be used."""
+
+    exit_code = 6
+    heading = "A recording cannot be read"

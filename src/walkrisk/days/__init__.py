@@ -1,0 +1,1 @@
+"""Epochs -> one row a calendar day: seconds by activity, steps, wear, bouts."""

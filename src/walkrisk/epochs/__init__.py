@@ -1,0 +1,1 @@
+"""Recording -> classified epochs: windows, features, activity, cadence and speed class."""

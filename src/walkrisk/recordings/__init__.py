@@ -1,0 +1,1 @@
+"""Device file -> Recording: reading, calibration, wear, placement and the clocks of two sensors."""
