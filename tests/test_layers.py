@@ -27,6 +27,7 @@ WAY = (
     ("reports",),
     ("simulation",),
     ("execution", "progress"),
+    ("sensors",),
     ("studies",),
     ("cli",),
     ("__init__", "__main__"),
@@ -42,6 +43,9 @@ LIBRARIES = {
     "matplotlib": {"figures"},
     "docx": {"reports"},
     "pyreadstat": {"recordings", "cohorts", "simulation"},
+    "xgboost": {"epochs"},
+    "distributed": {"execution"},
+    "multiprocessing": {"execution"},
 }
 # Function -> rooms that may call it. Reports read back the aggregates a run left, never participants.
 READERS = {

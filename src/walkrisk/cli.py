@@ -7,15 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from walkrisk.errors import UsageFault, WalkriskError
+from walkrisk.errors import RecordingFault, UsageFault, WalkriskError
 
 REFERENCE = "reference.toml"  # in analyses/: names the study of `walkrisk reproduce`
 MOST_SENTENCES = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code (0 done, 2 usage, 3 study, 4 data, 5 model, 70 a bug)."""
+    """Run a command; returns its exit code (0 done, 2 usage, 3 study, 4 data, 5 model, 6 recording, 70 a bug)."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")  # small matrices: threads cost more than they give
     arguments = _parser().parse_args(argv)
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(error)
         return error.exit_code
     except KeyboardInterrupt:
-        print("Stopped; nothing was written.", file=sys.stderr)
+        print(f"Stopped; {_left(arguments)}.", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0
@@ -44,6 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 70
+
+
+def _left(arguments: argparse.Namespace) -> str:
+    if arguments.command is _sensors:
+        return "what is finished is kept; the same command goes on from there"
+    return "nothing was written"
 
 
 def _say(error: WalkriskError) -> None:
@@ -97,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", parents=[shared], help="JSON Schema of study.toml, for editors")
     schema.add_argument("--out", type=Path, metavar="FILE")
     schema.set_defaults(command=_schema)
+    _add_sensors(commands, shared)
     simulate = commands.add_parser("simulate", help="simulated data with known truth")
     kinds = simulate.add_subparsers(metavar="KIND", required=True)
     extract = kinds.add_parser("extract", parents=[shared], help="a participants' extract")
@@ -107,7 +115,40 @@ def _parser() -> argparse.ArgumentParser:
         "--declaration", type=Path, default=None, metavar="SIMULATION.toml", help="default: the reference study's"
     )
     extract.set_defaults(command=_simulate_extract)
+    recordings = kinds.add_parser("recordings", parents=[shared], help="thigh and back .cwa pairs, with questionnaires")
+    recordings.add_argument("--participants", type=_positive, default=1, metavar="N", help="how many (default 1)")
+    recordings.add_argument("--days", type=_days, default=7.0, metavar="D", help="days worn (default 7)")
+    recordings.add_argument("--seed", type=_natural, default=2025, metavar="S")
+    recordings.add_argument("--out", type=Path, required=True, metavar="DIR")
+    recordings.add_argument(
+        "--declaration", type=Path, default=None, metavar="SIMULATION.toml", help="default: the one walkrisk carries"
+    )
+    recordings.set_defaults(command=_simulate_recordings)
     return parser
+
+
+def _add_sensors(commands: Any, shared: argparse.ArgumentParser) -> None:
+    sensors = commands.add_parser("sensors", parents=[shared], help="recordings to daily walking (days.parquet)")
+    sensors.add_argument(
+        "recordings", type=Path, metavar="RECORDINGS", help="folder of ID_thigh.*, ID_back.*, or a csv manifest"
+    )
+    sensors.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder; run again to resume")
+    sensors.add_argument("--settings", type=Path, default=None, metavar="SENSORS.toml", help="default: as declared")
+    sensors.add_argument("--epochs", action="store_true", help="keep the classified epochs of each participant too")
+    sensors.add_argument("--no-pictures", action="store_true", help="draw no picture of each participant's week")
+    sensors.add_argument("--jobs", type=_positive, default=1, metavar="N", help="participants side by side (default 1)")
+    sensors.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler to work on, tcp://host:port")
+    sensors.set_defaults(command=_sensors)
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 0.01 <= days <= 60:
+        raise argparse.ArgumentTypeError(f"must be a number of days from 0.01 to 60, got {text[:20]!r}")
+    return days
 
 
 def _positive(text: str) -> int:
@@ -236,4 +277,46 @@ def _simulate_extract(arguments: argparse.Namespace) -> int:
             f"{arguments.out}: {n} simulated participants, seed {seed}; "
             f"the truth is in {arguments.out.with_suffix('.truth.json').name}"
         )
+    return 0
+
+
+def _sensors(arguments: argparse.Namespace) -> int:
+    from walkrisk.progress import shown
+    from walkrisk.sensors.run import run_sensors
+
+    with shown(quiet=arguments.quiet) as progress:
+        finished = run_sensors(
+            arguments.recordings,
+            out=arguments.out,
+            settings=arguments.settings or reference_study() / "sensors.toml",
+            epochs=arguments.epochs,
+            pictures=not arguments.no_pictures,
+            jobs=arguments.jobs,
+            cluster=arguments.cluster,
+            progress=progress,
+        )
+    if not arguments.quiet:
+        for note in finished.notes:
+            print(f"Note: {note}", file=sys.stderr)
+        print(finished.summary)
+    if finished.unread:
+        print(f"{finished.unread} recording(s) could not be read; quality.csv says why.", file=sys.stderr)
+    return RecordingFault.exit_code if finished.unread else 0
+
+
+def _simulate_recordings(arguments: argparse.Namespace) -> int:
+    from walkrisk.progress import shown
+    from walkrisk.simulation.recordings import simulate_recordings
+
+    with shown(quiet=arguments.quiet) as progress:
+        simulate_recordings(
+            arguments.out,
+            participants=arguments.participants,
+            days=arguments.days,
+            seed=arguments.seed,
+            declaration=arguments.declaration or reference_study().parent / "simulated_recordings.toml",
+            progress=progress,
+        )
+    if not arguments.quiet:
+        print(f"{arguments.out}: recordings of {arguments.participants} simulated participant(s); truth/ beside them.")
     return 0

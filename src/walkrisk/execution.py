@@ -1,12 +1,20 @@
-"""Where work runs on this machine, and the progress it shows."""
+"""Where work runs: threads and processes of this machine, or the workers of a Dask cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from walkrisk.errors import UsageFault
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def in_order(
@@ -28,3 +36,113 @@ def in_order(
             progress(title, i, len(tasks))
             results.append(future.result())
     return results
+
+
+def as_finished(
+    function: Callable[[T], R], items: Sequence[T], *, jobs: int = 1, cluster: str = ""
+) -> Iterator[tuple[int, R | None]]:
+    """(place, result) of `function` on each item, in the order in which they finish; the result is None where the
+    process at work on it died (of lack of memory, say) twice.
+
+    With `jobs` above 1 the items go to as many processes of this machine, with `cluster` (the address of a Dask
+    scheduler) to its workers, which must see the same files under the same paths. `function` is a module's own and
+    items and results are small. What `function` raises is raised here.
+
+    Raises UsageFault if the cluster cannot be reached or the optional dependency for it is not installed.
+    """
+    if cluster:
+        yield from _on_cluster(function, items, cluster)
+    elif jobs <= 1:
+        for place, item in enumerate(items):
+            yield place, function(item)
+    else:
+        yield from _in_processes(function, items, jobs)
+
+
+def _in_processes(function: Callable[[T], R], items: Sequence[T], jobs: int) -> Iterator[tuple[int, R | None]]:
+    todo = list(range(len(items)))
+    suspects: list[int] = []
+    while todo:
+        done: set[int] = set()
+        try:
+            for place, result in _pooled(function, items, todo, jobs, suspects):
+                done.add(place)
+                yield place, result
+        except BrokenProcessPool:
+            pass  # whichever process died took the pool with it; those at work are tried again alone, below
+        suspects = [place for place in suspects if place not in done]
+        for place in suspects:
+            done.add(place)
+            try:
+                yield next(_pooled(function, items, [place], 1, []))
+            except BrokenProcessPool:
+                yield place, None
+        todo = [place for place in todo if place not in done]
+
+
+def _pooled(
+    function: Callable[[T], R], items: Sequence[T], places: Sequence[int], jobs: int, at_work: list[int]
+) -> Iterator[tuple[int, R]]:
+    """As many items in flight as there are processes; `at_work` names them at any time."""
+    waiting = iter(places)
+    at_work.clear()
+    with ProcessPoolExecutor(
+        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_with_parent
+    ) as pool:
+        running: dict[Future[R], int] = {}
+        try:
+            while True:
+                for place in waiting:
+                    running[pool.submit(function, items[place])] = place
+                    at_work.append(place)
+                    if len(running) >= jobs:
+                        break
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    result = future.result()
+                    place = running.pop(future)
+                    at_work.remove(place)
+                    yield place, result
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _leave_with_parent() -> None:
+    """A worker whose parent was killed ends too, instead of waiting for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _on_cluster(function: Callable[[T], R], items: Sequence[T], address: str) -> Iterator[tuple[int, R | None]]:
+    try:
+        import distributed
+    except ImportError:
+        raise UsageFault(
+            "--cluster needs the optional package distributed; install walkrisk with its extra [cluster]."
+        ) from None
+    dask: Any = distributed
+    try:
+        client = dask.Client(address, timeout=30, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise UsageFault(
+            f"No Dask scheduler answers at the address of --cluster ({type(error).__name__}); give it as "
+            "tcp://host:port, as the scheduler printed it."
+        ) from None
+    with client:
+        places = {client.submit(function, item, pure=False, retries=1): i for i, item in enumerate(items)}
+        for future in dask.as_completed(list(places)):
+            try:
+                result = future.result()
+            except dask.scheduler.KilledWorker:
+                result = None
+            yield places.pop(future), result
+            future.release()

@@ -1,4 +1,4 @@
-"""Progress of long work on the terminal, for anything over a second."""
+"""Progress of long work: a bar on a terminal, for anything over a second; a line a minute in a log."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 DELAY_S = 1.0
+LINE_EVERY_S = 60.0
 
 
 @contextmanager
 def shown(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A callback (title, done, of) that draws a bar on stderr after a second; silent off a terminal."""
-    if quiet or not sys.stderr.isatty():
+    """A callback (title, done, of) that draws a bar on stderr after a second; off a terminal, a line a minute."""
+    if quiet:
         yield lambda title, done, of: None
+        return
+    if not sys.stderr.isatty():
+        yield _lines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -41,3 +45,20 @@ def shown(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield update
     finally:
         bar.stop()
+
+
+def _lines() -> Callable[[str, int, int], None]:
+    started = said = time.monotonic()
+    first: int | None = None  # done before this run began
+
+    def update(title: str, done: int, of: int) -> None:
+        nonlocal said, first
+        now = time.monotonic()
+        first = done if first is None else first
+        if now - said < LINE_EVERY_S:
+            return
+        said = now
+        left = f", about {(now - started) / (done - first) * (of - done) / 60:.0f} min left" if done > first else ""
+        print(f"{title}: {done} of {of}{left}", file=sys.stderr, flush=True)
+
+    return update

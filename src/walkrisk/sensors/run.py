@@ -1,0 +1,183 @@
+"""`walkrisk sensors`: every participant of a folder or manifest, side by side, stopped and started at will."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from walkrisk.errors import UsageFault
+from walkrisk.execution import as_finished
+from walkrisk.reports.manifest import versions
+from walkrisk.sensors.pairs import Pair, find_recordings
+from walkrisk.sensors.participant import Task, process
+from walkrisk.sensors.quality import QualityRow, quality_columns, row_of_fault
+from walkrisk.sensors.settings import SensorSettings, load_settings, settings_table
+from walkrisk.sensors.store import (
+    EPOCHS,
+    MARK,
+    PARTS,
+    PICTURES,
+    Part,
+    check_store,
+    read_part,
+    sha256,
+    signature,
+    write,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SensorRun:
+    """What a run over recordings left: the folder, a sentence, how many files could not be read, and notes."""
+
+    out: Path
+    summary: str
+    unread: int
+    notes: tuple[str, ...]
+
+
+def run_sensors(
+    recordings: Path,
+    *,
+    out: Path,
+    settings: SensorSettings | Path,
+    epochs: bool = False,
+    pictures: bool = True,
+    jobs: int = 1,
+    cluster: str = "",
+    progress: Callable[[str, int, int], None] = lambda title, done, of: None,
+) -> SensorRun:
+    """Recordings -> days.parquet, quality.csv, a picture a participant and, by choice, epochs/.
+
+    `recordings` is a folder or a manifest (`find_recordings`), `settings` a declaration or its file. What an earlier
+    run on the same `out` finished with the same settings and files is kept. One unreadable file never stops the
+    others: it has its row in quality.csv and counts in `unread`.
+
+    Raises UsageFault, StudyFault (the settings), DataFault (the manifest).
+    """
+    declared = load_settings(settings) if isinstance(settings, Path) else settings
+    found = find_recordings(recordings)
+    check_store(out)
+    mark = _mark(declared)
+    write(out / PARTS / MARK, mark.encode())
+    wanted = tuple(name for name, chosen in ((EPOCHS, epochs), (PICTURES, pictures)) if chosen)
+    signatures = [signature(pair, mark) for pair in found.pairs]
+    todo = [i for i, pair in enumerate(found.pairs) if not _is_finished(out, pair, signatures[i], wanted)]
+    tasks = [Task(found.pairs[i], declared, out.absolute(), signatures[i], wanted) for i in todo]
+    kept = len(found.pairs) - len(todo)
+    faults = _carry_out(tasks, jobs=jobs, cluster=cluster, progress=partial(_shifted, progress, kept, len(found.pairs)))
+    return _assemble(out, found.pairs, faults, declared, wanted, (*_kept(kept), *found.notes))
+
+
+def _shifted(progress: Callable[[str, int, int], None], kept: int, of: int, done: int) -> None:
+    progress("recordings", kept + done, of)
+
+
+def _kept(kept: int) -> tuple[str, ...]:
+    return (f"{kept} participant(s) were finished by an earlier run and kept.",) if kept else ()
+
+
+def _mark(settings: SensorSettings) -> str:
+    content = {"walkrisk": versions()["walkrisk"], "settings": settings_table(settings)}
+    return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True)
+
+
+def _is_finished(out: Path, pair: Pair, signed: str, wanted: Sequence[str]) -> bool:
+    part = read_part(out, pair.participant_id)
+    if part is None or part.signature != signed:
+        return False
+    left = {name.split("/")[0] for name in part.files}
+    return not part.days or all(name in left for name in wanted)
+
+
+def _carry_out(
+    tasks: Sequence[Task], *, jobs: int, cluster: str, progress: Callable[[int], None]
+) -> dict[str, QualityRow]:
+    """Do all tasks; the quality rows of those that left no part (a bug, or a process that died), by participant."""
+    faults: dict[str, QualityRow] = {}
+    progress(0)
+    for done, (place, fault) in enumerate(as_finished(process, tasks, jobs=jobs, cluster=cluster), start=1):
+        who = tasks[place].pair.participant_id
+        if fault is None:
+            faults[who] = row_of_fault(who, "The process at work on it died twice, most likely for lack of memory.")
+        elif fault:
+            faults[who] = row_of_fault(who, fault)
+        progress(done)
+    return faults
+
+
+def _assemble(
+    out: Path,
+    pairs: Sequence[Pair],
+    faults: dict[str, QualityRow],
+    settings: SensorSettings,
+    wanted: Sequence[str],
+    notes: tuple[str, ...],
+) -> SensorRun:
+    from walkrisk.days.daily import days_parquet
+    from walkrisk.epochs.classifier import measurement_error
+
+    days: list[dict[str, object]] = []
+    quality: list[dict[str, object]] = []
+    files: dict[str, str] = {}
+    for pair in pairs:
+        part = None if pair.participant_id in faults else read_part(out, pair.participant_id)
+        row = part.quality if part else faults[pair.participant_id].table()
+        quality.append(dict(row))
+        if part:
+            days.extend(dict(day) for day in part.days)
+            files |= {name: digest for name, digest in part.files.items() if name.split("/")[0] in wanted}
+    tables = {
+        "days.parquet": days_parquet(days),
+        "quality.csv": _csv(quality),
+        "measurement_error.json": measurement_error(),
+    }
+    for name, content in tables.items():
+        write(out / name, content)
+        files[name] = sha256(content)
+    write(out / "manifest.json", _manifest(settings, pairs, quality, files))
+    return SensorRun(out, _summary(out, days, quality), _unread(quality), notes)
+
+
+def _csv(rows: Sequence[dict[str, object]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, quality_columns(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
+    return text.getvalue().encode("utf-8")
+
+
+def _manifest(
+    settings: SensorSettings, pairs: Sequence[Pair], quality: Sequence[dict[str, object]], files: dict[str, str]
+) -> bytes:
+    content = {
+        "simulated": any(row["simulated"] for row in quality),
+        "settings": settings_table(settings),
+        "participants": len(pairs),
+        "status": {s: sum(row["status"] == s for row in quality) for s in sorted({str(r["status"]) for r in quality})},
+        "environment": versions(),
+        "files": dict(sorted(files.items())),
+    }
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _unread(quality: Sequence[dict[str, object]]) -> int:
+    return sum(row[f"{site}_status"] == "unreadable" for row in quality for site in ("thigh", "back")) + sum(
+        row["status"] == "failed" and "unreadable" not in (row["thigh_status"], row["back_status"]) for row in quality
+    )
+
+
+def _summary(out: Path, days: Sequence[dict[str, object]], quality: Sequence[dict[str, object]]) -> str:
+    counts = {s: sum(row["status"] == s for row in quality) for s in ("complete", "reduced", "failed")}
+    simulated = " (SIMULATED recordings)" if any(row["simulated"] for row in quality) else ""
+    return (
+        f"{len(quality)} participant(s){simulated}: {counts['complete']} complete, {counts['reduced']} reduced, "
+        f"{counts['failed']} failed; {len(days)} days in {out / 'days.parquet'}, what was found in "
+        f"{out / 'quality.csv'}."
+    )

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from walkrisk.errors import DataFault, UsageFault
+from walkrisk.sensors.pairs import Pair, find_recordings
+
+
+def made(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).write_bytes(b"")
+    return folder
+
+
+def test_files_of_a_folder_are_paired_by_participant(tmp_path: Path) -> None:
+    made(tmp_path, "b7_thigh.cwa", "a_1_back.CWA", "a_1_THIGH.cwa", "c_back.parquet", "notes.txt", ".hidden")
+    found = find_recordings(tmp_path)
+    assert found.pairs == (
+        Pair("a_1", tmp_path / "a_1_THIGH.cwa", tmp_path / "a_1_back.CWA"),
+        Pair("b7", tmp_path / "b7_thigh.cwa", None),
+        Pair("c", None, tmp_path / "c_back.parquet"),
+    )
+    assert found.notes == (
+        "1 file(s) or folder(s) beside the recordings are not named ID_thigh.* or ID_back.*; left alone.",
+    )
+
+
+def test_a_manifest_names_files_relative_to_itself(tmp_path: Path) -> None:
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("site,participant_id,path\nback,p2,x/one.cwa\nTHIGH,p1,two.cwa\n\nback,p1,/abs/three.cwa\n")
+    assert find_recordings(manifest).pairs == (
+        Pair("p1", tmp_path / "two.cwa", Path("/abs/three.cwa")),
+        Pair("p2", None, tmp_path / "x/one.cwa"),
+    )
+
+
+def test_every_fault_is_said_at_once_and_no_id_is_shown(tmp_path: Path) -> None:
+    manifest = tmp_path / "list.csv"
+    manifest.write_text(
+        "participant_id,site,path\nSECRET/1,thigh,a.cwa\nSECRET2,wrist,b.cwa\nSECRET3,back,\n"
+        "SECRET4,back,c.cwa\nSECRET4,back,d.cwa\nsecret4,thigh,e.cwa\n"
+    )
+    with pytest.raises(DataFault) as fault:
+        find_recordings(manifest)
+    text = "\n".join(fault.value.faults)
+    assert len(fault.value.faults) == 5
+    for words in (
+        "row 2: a participant_id is",
+        "row 3: site must",
+        "row 4: path is empty",
+        "row 5, row 6: more",
+        "1 part",
+    ):
+        assert words in text
+    assert "secret" not in text.lower()
+
+
+@pytest.mark.parametrize(
+    "content", [b"participant_id,path\na,b\n", b"\xff\xfe\x00", b"", b"participant_id,site,path\na\n"]
+)
+def test_what_is_no_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(DataFault):
+        find_recordings(tmp_path / "x.csv")
+
+
+def test_nothing_to_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageFault, match="holds no recordings"):
+        find_recordings(tmp_path)
+    with pytest.raises(UsageFault, match="no folder or file"):
+        find_recordings(tmp_path / "nowhere")
