@@ -306,15 +306,17 @@ def _sensors(arguments: argparse.Namespace) -> int:
 
 def _simulate_recordings(arguments: argparse.Namespace) -> int:
     from walkrisk.progress import shown
+    from walkrisk.simulation.recording_declaration import load_mix
     from walkrisk.simulation.recordings import simulate_recordings
 
+    mix = load_mix(arguments.declaration or reference_study().parent / "simulated_recordings.toml")
     with shown(quiet=arguments.quiet) as progress:
         simulate_recordings(
             arguments.out,
             participants=arguments.participants,
             days=arguments.days,
             seed=arguments.seed,
-            declaration=arguments.declaration or reference_study().parent / "simulated_recordings.toml",
+            mix=mix,
             progress=progress,
         )
     if not arguments.quiet:

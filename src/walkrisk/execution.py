@@ -45,7 +45,7 @@ def as_finished(
     process at work on it died (of lack of memory, say) twice.
 
     With `jobs` above 1 the items go to as many processes of this machine, with `cluster` (the address of a Dask
-    scheduler) to its workers, which must see the same files under the same paths. `function` is a module's own and
+    scheduler, or the .json file it wrote) to its workers, which must see the same files under the same paths. `function` is a module's own and
     items and results are small. What `function` raises is raised here.
 
     Raises UsageFault if the cluster cannot be reached or the optional dependency for it is not installed.
@@ -131,18 +131,22 @@ def _on_cluster(function: Callable[[T], R], items: Sequence[T], address: str) ->
         ) from None
     dask: Any = distributed
     try:
-        client = dask.Client(address, timeout=30, set_as_default=False)
+        client = dask.Client(**_scheduler(address), timeout=30)
     except (OSError, ValueError) as error:
         raise UsageFault(
             f"No Dask scheduler answers at the address of --cluster ({type(error).__name__}); give it as "
-            "tcp://host:port, as the scheduler printed it."
+            "tcp://host:port, as the scheduler printed it, or as its --scheduler-file."
         ) from None
     with client:
-        places = {client.submit(function, item, pure=False, retries=1): i for i, item in enumerate(items)}
-        for future in dask.as_completed(list(places)):
+        futures = [client.submit(function, item, pure=False, retries=1) for item in items]
+        places = {future.key: place for place, future in enumerate(futures)}
+        for future in dask.as_completed(futures):
             try:
                 result = future.result()
             except dask.scheduler.KilledWorker:
                 result = None
-            yield places.pop(future), result
-            future.release()
+            yield places[future.key], result
+
+
+def _scheduler(address: str) -> dict[str, str]:
+    return {"scheduler_file": address} if address.endswith(".json") else {"address": address}

@@ -20,7 +20,7 @@ class ColumnContract:
     - `boolean`: 0 or 1 (also written true/false); `integer`, `number`: inside [minimum, maximum];
     - `date`: days since 1970-01-01.
 
-    `id` stays as it comes (text or whole number), must be known and unique, and is never shown.
+    `id` stays as it comes (text or whole number), must be known and, if `unique`, not repeated, and is never shown.
     `missing_codes` are numbers that mean "missing" in this column. `required` columns must be in the file.
     """
 
@@ -35,3 +35,4 @@ class ColumnContract:
     meaning: str = ""
     labels: Mapping[int, str] = field(default_factory=dict)
     required: bool = True
+    unique: bool = True

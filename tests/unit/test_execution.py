@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 import pytest
+from distributed import LocalCluster
 
-from walkrisk.execution import in_order
+from walkrisk.errors import UsageFault
+from walkrisk.execution import as_finished, in_order
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
@@ -40,3 +47,43 @@ def test_a_fault_of_a_task_is_not_swallowed(jobs: int) -> None:
 
 def test_no_tasks_no_results() -> None:
     assert in_order([], jobs=3, progress=lambda *_: None) == []
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """A module that other processes can import: doubled(n), whose process dies on a negative number."""
+    (tmp_path / "walkrisk_test_work.py").write_text(
+        "import os, time\n"
+        "def doubled(n):\n    if n < 0:\n        os._exit(9)\n    time.sleep(0.02 * n)\n    return 2 * n\n"
+        "def failing(n):\n    raise ValueError('no')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("walkrisk_test_work")
+    sys.modules.pop("walkrisk_test_work", None)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_item_is_done_once_whatever_the_number_of_processes(work: ModuleType, jobs: int) -> None:
+    items = [3, 1, 4, 1, 5]
+    assert sorted(as_finished(work.doubled, items, jobs=jobs)) == [(i, 2 * n) for i, n in enumerate(items)]
+
+
+def test_a_process_that_dies_loses_its_own_item_only(work: ModuleType) -> None:
+    results = dict(as_finished(work.doubled, [1, 2, -1, 3, 4, -1, 5], jobs=2))
+    assert results == {0: 2, 1: 4, 2: None, 3: 6, 4: 8, 5: None, 6: 10}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_the_function_raises_is_raised(work: ModuleType, jobs: int) -> None:
+    with pytest.raises(ValueError, match="no"):
+        list(as_finished(work.failing, [1, 2, 3], jobs=jobs))
+
+
+def test_a_cluster_does_the_same(work: ModuleType) -> None:
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
+        assert sorted(as_finished(work.doubled, [3, 1], cluster=cluster.scheduler_address)) == [(0, 6), (1, 2)]
+
+
+def test_a_cluster_that_does_not_answer_is_a_usage_fault() -> None:
+    with pytest.raises(UsageFault, match="tcp://host:port"):
+        list(as_finished(abs, [1], cluster="nonsense://x"))

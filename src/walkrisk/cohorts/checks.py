@@ -96,7 +96,7 @@ def missing_columns_sentence(absent: Sequence[str], names: Iterable[str]) -> str
 def find_column_faults(values: np.ndarray, contract: ColumnContract) -> list[Finding]:
     """Compare one column (n,) in its in-memory form with its contract."""
     if contract.kind == "id":
-        return _id_faults(values, contract.name)
+        return _id_faults(values, contract)
     if values.dtype.kind not in "fiub":
         return [Finding("text", contract.name, np.flatnonzero(~pd.isna(values)))]
     numbers = values.astype(np.float64, copy=False)
@@ -118,14 +118,14 @@ def find_column_faults(values: np.ndarray, contract: ColumnContract) -> list[Fin
     return findings + _code_faults(numbers, contract) + _range_faults(numbers, contract)
 
 
-def _id_faults(ids: np.ndarray, column: str) -> list[Finding]:
+def _id_faults(ids: np.ndarray, contract: ColumnContract) -> list[Finding]:
     missing = pd.isna(ids)
     findings = []
     if missing.any():
-        findings.append(Finding("id_missing", column, np.flatnonzero(missing)))
+        findings.append(Finding("id_missing", contract.name, np.flatnonzero(missing)))
     duplicate = pd.Series(ids).duplicated(keep=False).to_numpy() & ~missing
-    if duplicate.any():
-        findings.append(Finding("id_duplicate", column, np.flatnonzero(duplicate)))
+    if contract.unique and duplicate.any():
+        findings.append(Finding("id_duplicate", contract.name, np.flatnonzero(duplicate)))
     return findings
 
 
@@ -262,10 +262,12 @@ def check_daily_seconds(
     seconds: Mapping[str, np.ndarray],
     total_of: Sequence[str],
     column_names: Mapping[str, Sequence[str]],
+    *,
+    longest_s: float = DAY_S,
 ) -> tuple[list[str], list[str]]:
     """Check seconds a day by activity, arrays (n people, D days) with NaN for missing; return (faults, warnings).
 
-    Negative seconds, more than 86,400 s of one activity and more than 90,000 s of the activities in `total_of`
+    Negative seconds, more than `longest_s` of one activity and more than 90,000 s of the activities in `total_of`
     together are faults; a total between 86,400 and 90,000 s is a warning, as the day the clocks go back has
     90,000 s. Durations that look like minutes (99 of 100 totals at most 1,500, median at least 200) are a fault.
     `column_names` gives the D columns of each activity. A total leaves missing activities out.
@@ -273,7 +275,7 @@ def check_daily_seconds(
     if not seconds:
         return [], []
     negative = {stem: values < 0 for stem, values in seconds.items()}
-    over = {stem: values > DAY_S for stem, values in seconds.items()}
+    over = {stem: values > longest_s for stem, values in seconds.items()}
     total = np.zeros_like(next(iter(seconds.values())), dtype=np.float64)
     for stem in total_of:
         total += np.where(np.isnan(seconds[stem]), 0.0, seconds[stem])
@@ -281,7 +283,7 @@ def check_daily_seconds(
     sentence = _cells_sentence(negative, column_names, "negative durations", "a duration is 0 s or more")
     faults += [sentence] if sentence else []
     way_out = "a day has 86,400 s; export seconds a day, not sums of days"
-    sentence = _cells_sentence(over, column_names, "durations above 86,400 s", way_out)
+    sentence = _cells_sentence(over, column_names, f"durations above {longest_s:,.0f} s", way_out)
     faults += [sentence] if sentence else []
     stems = name_list(list(total_of))
     if (total > LONGEST_DAY_S).any():

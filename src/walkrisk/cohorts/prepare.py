@@ -22,11 +22,17 @@ def prepare_cohort(
     derivations: Mapping[str, Derivation],
     exclusions: Sequence[Exclusion],
     source_variables: Mapping[str, Variable],
+    day_values: Mapping[str, FloatArray] | None = None,
 ) -> Cohort:
-    """Person values from daily seconds, derived variables, exclusions in order; input columns (n,) stay as they are."""
+    """Person values from daily seconds, derived variables, exclusions in order; input columns (n,) stay as they are.
+
+    `day_values` (n, D) by activity are those of the long layout; in the wide one they are among the columns.
+    """
     daily: set[str] = set()
     values: dict[str, FloatArray] = {}
-    if days:
+    if days and days.layout == "long":
+        values = person_values(days, day_values or {})
+    elif days:
         values = person_values(days, daily_seconds(days, columns))
         daily = {c for a in days.columns for c in days.column_names(a)}
     known = {**{k: v for k, v in columns.items() if k not in daily}, **values}

@@ -23,6 +23,7 @@ from walkrisk.cohorts.checks import (
     name_list,
 )
 from walkrisk.cohorts.columns import RawColumn, RawTable, as_texts, to_contract_form
+from walkrisk.cohorts.days import DayTable
 from walkrisk.cohorts.spss_files import read_spss
 from walkrisk.cohorts.stata_files import read_stata
 from walkrisk.cohorts.text_files import read_text
@@ -65,7 +66,8 @@ _DAY_S = 86_400.0
 class Extract:
     """A participants' file as read: `frame` has one column a contract, in their order and in-memory form.
 
-    `name` is the file's name without its folder, `sha256` of its bytes, `warnings` sentences.
+    `name` is the file's name without its folder, `sha256` of its bytes, `warnings` sentences. `days` are those of the
+    same people where a study reads them from a table of their own.
     """
 
     frame: pd.DataFrame
@@ -73,6 +75,7 @@ class Extract:
     sha256: str
     warnings: tuple[str, ...]
     n_columns_in_file: int
+    days: DayTable | None = None
 
 
 def read_extract(path: Path, contracts: Sequence[ColumnContract]) -> Extract:

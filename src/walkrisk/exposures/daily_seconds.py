@@ -26,32 +26,45 @@ def invalid_days(
     zero_invalidates: Sequence[str] = (),
     total_of: Sequence[str] = (),
     min_total_h: float = 0.0,
+    not_worn: Sequence[str] = (),
+    max_not_worn_h: float | None = None,
 ) -> BoolArray:
     """Days (n, D) that a rule excludes.
 
-    A day is invalid if any of `zero_invalidates` EQUALS 0 (a missing component does not invalidate it), or if the sum
-    of `total_of` (missing counted as 0) is below `min_total_h` hours.
+    A day is invalid if any of `zero_invalidates` EQUALS 0 (a missing component does not invalidate it), if the sum of
+    `total_of` (missing counted as 0) is below `min_total_h` hours, or if that of `not_worn` is above `max_not_worn_h`.
     """
     shape = next(iter(seconds.values())).shape
     invalid = np.zeros(shape, dtype=bool)
     for name in zero_invalidates:
         invalid |= seconds[name] == 0
     if min_total_h > 0:
-        total = np.zeros(shape)
-        for name in total_of:
-            total += np.nan_to_num(seconds[name])
-        invalid |= total < min_total_h * 3600
+        invalid |= _total(seconds, total_of, shape) < min_total_h * 3600
+    if max_not_worn_h is not None:
+        invalid |= _total(seconds, not_worn, shape) > max_not_worn_h * 3600
     return invalid
+
+
+def _total(seconds: Mapping[str, FloatArray], names: Sequence[str], shape: tuple[int, ...]) -> FloatArray:
+    total = np.zeros(shape)
+    for name in names:
+        total += np.nan_to_num(seconds[name])
+    return total
 
 
 def mean_min_day(seconds: FloatArray, *, excluded: BoolArray | None = None) -> FloatArray:
     """Mean minutes a day (n,) over the known days of (n, D) seconds that are not `excluded`; NaN without such a day."""
+    return mean_day(seconds, excluded=excluded) / 60.0
+
+
+def mean_day(seconds: FloatArray, *, excluded: BoolArray | None = None) -> FloatArray:
+    """Mean a day (n,), in the unit of the values (n, D), over known days that are not `excluded`; NaN without any."""
     values = seconds if excluded is None else np.where(excluded, np.nan, seconds)
     known = ~np.isnan(values)
     days = known.sum(axis=1)
     total = np.where(known, values, 0.0).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(days > 0, total / days, np.nan) / 60.0)
+        return np.asarray(np.where(days > 0, total / days, np.nan))
 
 
 def days_known(seconds: FloatArray, *, excluded: BoolArray | None = None) -> FloatArray:

@@ -28,6 +28,7 @@ class Device:
     session: int | None = None
     firmware: int | None = None
     range_g: float | None = None
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,10 @@ LIBRARIES = ("numpy", "pandas", "scipy", "patsy", "statsmodels", "lifelines", "m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSource:
-    """The participants' file of a run: its name without folder, and what it holds; never a path or a record."""
+    """The participants' file of a run: its name without folder, and what it holds; never a path or a record.
+
+    `days` says the same of its table of days (name, sha256, rows), None where there is none.
+    """
 
     name: str
     sha256: str
@@ -24,6 +27,7 @@ class DataSource:
     columns_in_file: int
     simulated: bool
     seed: int | None = None
+    days: Mapping[str, Any] | None = None
 
 
 def manifest(
@@ -39,7 +43,7 @@ def manifest(
     content = {
         "simulated": source.simulated,
         "study": {"id": study_id, "sha256": study_sha256},
-        "data": asdict(source),
+        "data": {k: v for k, v in asdict(source).items() if k != "days" or v is not None},
         "settings": dict(settings),
         "environment": versions(),
         "warnings": list(warnings),

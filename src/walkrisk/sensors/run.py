@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from walkrisk.errors import UsageFault
 from walkrisk.execution import as_finished
 from walkrisk.reports.manifest import versions
 from walkrisk.sensors.pairs import Pair, find_recordings
@@ -23,7 +21,6 @@ from walkrisk.sensors.store import (
     MARK,
     PARTS,
     PICTURES,
-    Part,
     check_store,
     read_part,
     sha256,
@@ -121,7 +118,7 @@ def _assemble(
     notes: tuple[str, ...],
 ) -> SensorRun:
     from walkrisk.days.daily import days_parquet
-    from walkrisk.epochs.classifier import measurement_error
+    from walkrisk.epochs.classifier import metadata
 
     days: list[dict[str, object]] = []
     quality: list[dict[str, object]] = []
@@ -136,7 +133,7 @@ def _assemble(
     tables = {
         "days.parquet": days_parquet(days),
         "quality.csv": _csv(quality),
-        "measurement_error.json": measurement_error(),
+        "measurement_error.json": _json(metadata().get("measurement_error", {})),
     }
     for name, content in tables.items():
         write(out / name, content)
@@ -164,6 +161,10 @@ def _manifest(
         "environment": versions(),
         "files": dict(sorted(files.items())),
     }
+    return _json(content)
+
+
+def _json(content: object) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 

@@ -70,8 +70,8 @@ def signature(pair: Pair, mark: str) -> str:
 
 def write_part(out: Path, participant_id: str, part: Part) -> None:
     """Keep a participant's finished work."""
-    content = {"signature": part.signature, "files": dict(part.files), "quality": dict(part.quality)}
-    content["days"] = [dict(row) for row in part.days]
+    days = [dict(row) for row in part.days]
+    content = {"signature": part.signature, "files": dict(part.files), "quality": dict(part.quality), "days": days}
     write(out / PARTS / f"{participant_id}.json", json.dumps(content, indent=1, ensure_ascii=False).encode())
 
 

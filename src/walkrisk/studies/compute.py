@@ -60,6 +60,7 @@ def make_cohort(study: Study, extract: Extract) -> tuple[Cohort, tuple[str, ...]
         derivations=study.variables,
         exclusions=study.exclusions,
         source_variables=source_variables(study),
+        day_values=extract.days.values if extract.days else None,
     )
     if cohort.n == 0:
         steps = "; ".join(f"{s.step} {s.n_after}" for s in cohort.flow)
@@ -76,7 +77,8 @@ def make_cohort(study: Study, extract: Extract) -> tuple[Cohort, tuple[str, ...]
             f"Nobody in the analytic sample ({cohort.n} people) has the outcome {outcome.variable}, so no ratio can be "
             "estimated; check the codes behind it."
         )
-    return cohort, (*extract.warnings, *warnings)
+    said = extract.days.warnings if extract.days else ()
+    return cohort, (*extract.warnings, *said, *warnings)
 
 
 def compute(study: Study, extract: Extract, *, jobs: int = 1, progress: Progress = silent) -> Computed:
@@ -148,7 +150,7 @@ def _check_across(study: Study, columns: Mapping[str, FloatArray]) -> tuple[list
                 f"{order.later} comes before {order.earlier} in {row_list(wrong)}; "
                 "check that the two columns are not exchanged and that both hold dates."
             )
-    if study.days:
+    if study.days and study.days.layout == "wide":
         names = {a: study.days.column_names(a) for a in study.days.columns}
         more, said = check_daily_seconds(daily_seconds(study.days, columns), study.days.day_total, names)
         faults += more

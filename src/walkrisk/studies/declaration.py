@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from walkrisk.cohorts.days import layout_faults
 from walkrisk.cohorts.variables import sources_of
 from walkrisk.declarations import build, json_schema, read_toml, suggest
 from walkrisk.errors import StudyFault
@@ -43,7 +44,7 @@ def study_schema() -> dict[str, Any]:
 
 
 def contracts(study: Study) -> tuple[ColumnContract, ...]:
-    """Column contracts of everything the study reads, daily columns included."""
+    """Column contracts of everything the study reads of its extract, daily columns in the wide layout included."""
     out = [
         ColumnContract(
             name=name,
@@ -60,7 +61,7 @@ def contracts(study: Study) -> tuple[ColumnContract, ...]:
         )
         for name, c in study.columns.items()
     ]
-    if study.days:
+    if study.days and study.days.layout == "wide":
         out += [
             ColumnContract(name=c, kind="number", unit="s", meaning=f"{activity} on day {d}")
             for activity in study.days.columns
@@ -131,17 +132,13 @@ def _check_days(study: Study, faults: _Faults) -> list[str]:
     days = study.days
     if days is None:
         return []
-    if days.number < 1:
-        faults.add("days.number", f"must be 1 or more, got {days.number}.")
-    for activity, pattern in days.columns.items():
-        if "{day}" not in pattern:
-            faults.add(f"days.columns.{activity}", "must hold {day} where the day's number stands in the column name.")
-        if not activity.endswith("_s"):
-            faults.add(f"days.columns.{activity}", "names of daily seconds end in _s.")
-    activities = list(days.columns)
+    for key, sentence in layout_faults(days):
+        faults.add(key, sentence)
+    activities = list(days.sources)
     faults.names("days.day_total", days.day_total, activities, "activity")
     faults.names("days.valid.zero_invalidates", days.valid.zero_invalidates, activities, "activity")
     faults.names("days.valid.total_of", days.valid.total_of, activities, "activity")
+    faults.names("days.valid.not_worn", days.valid.not_worn, activities, "activity")
     for name in [*days.counts, *days.means]:
         if name in study.columns:
             faults.add(f"days.{name}", "a column of this name exists already; choose another name.")

@@ -174,6 +174,7 @@ def _origin(made: Run, study_sha256: str) -> tuple[Block, ...]:
         ("SHA-256 of the data", source.sha256),
         *([] if _rows_hidden(made) else [("Rows", str(source.rows))]),
         ("Columns read", f"{source.columns_read} of {source.columns_in_file}"),
+        *([("Days file", source.days["name"]), ("SHA-256 of the days", source.days["sha256"])] if source.days else []),
         ("SHA-256 of the study", study_sha256),
         *([("Seed of the simulation", str(source.seed))] if source.seed is not None else []),
         ("Counts suppressed below", str(made.study.settings.min_cell)),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from walkrisk.cohorts.long_days import join_days, read_days
 from walkrisk.cohorts.readers import Extract, read_extract
 from walkrisk.declarations import as_table, read_toml
-from walkrisk.errors import UsageFault
+from walkrisk.errors import DataFault, UsageFault
 from walkrisk.estimates.results import OUTCOME_TABLE, ROW_TYPES, Results, columns_of
 from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows_from_csv, rows_to_csv, write_all
 from walkrisk.reports.manifest import DataSource, manifest, sha256
@@ -70,6 +71,7 @@ def run(
     study: Study,
     *,
     data: str | Path | pd.DataFrame,
+    days: str | Path | pd.DataFrame | None = None,
     out: str | Path | None = None,
     jobs: int = 1,
     min_cell: int | None = None,
@@ -78,15 +80,16 @@ def run(
 ) -> Run:
     """Carry a study out on a participants' file or data frame; with `out`, leave the finished folder there.
 
-    The rows are the same whatever `jobs`. `simulated` says so in every output (it is found out where a truth file
-    lies beside the data). Raises StudyFault, DataFault, ModelFault or UsageFault with every fault; then nothing is
-    left in `out`.
+    `days` is the table of days of a study whose days have the long layout, such as days.parquet. The rows are the same
+    whatever `jobs`. `simulated` says so in every output (it is found out where a truth file lies beside the data, or
+    the days say so). Raises StudyFault, DataFault, ModelFault or UsageFault with every fault; then nothing is left in
+    `out`.
     """
     check_study(study)
     study = _with_min_cell(study, min_cell)
     if out is not None:
         check_output(Path(out))
-    extract, said_simulated = _read(study, data)
+    extract, said_simulated = _read(study, data, days)
     made = _carry_out(study, extract, _source(extract, simulated or said_simulated), {}, jobs, progress)
     return made if out is None else write(made, Path(out), progress=progress)
 
@@ -96,6 +99,7 @@ def run_file(
     *,
     data: Path | None,
     out: Path | None,
+    days: Path | None = None,
     jobs: int = 1,
     seed: int | None = None,
     min_cell: int | None = None,
@@ -105,25 +109,29 @@ def run_file(
 ) -> Run:
     """Carry out the study of a study.toml; without `data`, on the extract its simulation.toml declares.
 
+    `days` is the table of days of a study whose days have the long layout.
     `published.toml` beside it is set side by side with the results. `out` defaults to reports/ID.
     """
     study = _with_min_cell(load_study(path), min_cell)
     out = out or Path("reports") / study.study.id
     check_output(out)
     attached = _published_text(path.with_name(PUBLISHED_FILE))
+    _check_days_given(study, days)
     if data is None:
+        if days is not None:
+            raise UsageFault("Days were given without the participants they belong to; give --data too.")
         progress("Simulating an extract", 0, 0)
         extract, used_seed, attached[TRUTH_FILE] = _simulated_extract(study, path.with_name("simulation.toml"), seed)
         source = _source(extract, True, seed=used_seed)
     else:
         progress("Reading the data", 0, 0)
-        extract, said_simulated = _read(study, data)
+        extract, said_simulated = _read(study, data, days)
         source = _source(extract, simulated or said_simulated)
     made = _carry_out(study, extract, source, attached, jobs, progress)
     return write(made, out, numbers_only=numbers_only, progress=progress)
 
 
-def check_files(path: Path, data: Path | None) -> list[str]:
+def check_files(path: Path, data: Path | None, days: Path | None = None) -> list[str]:
     """What `walkrisk check` says when nothing is at fault; raises the fault otherwise."""
     study = load_study(path)
     _published_text(path.with_name(PUBLISHED_FILE))
@@ -131,9 +139,13 @@ def check_files(path: Path, data: Path | None) -> list[str]:
         f"{path.name}: the declaration is in order "
         f"({len(study.analyses)} ratio analyses, {len(contracts(study))} columns)."
     ]
+    if data is None and days is not None:
+        raise UsageFault("Days were given without the participants they belong to; give --data too.")
     if data is not None:
-        extract, _ = _read(study, data)
+        extract, _ = _read(study, data, days)
         cohort, warnings = make_cohort(study, extract)
+        if extract.days:
+            said.append(f"{extract.days.name}: the days are in order ({extract.days.rows} rows).")
         said += [f"{extract.name}: the data are in order ({cohort.n_all} rows, {cohort.n} people analysed).", *warnings]
     return said
 
@@ -221,15 +233,55 @@ def _with_min_cell(study: Study, min_cell: int | None) -> Study:
     return changed
 
 
-def _read(study: Study, data: str | Path | pd.DataFrame) -> tuple[Extract, bool]:
-    """The extract, and whether a truth file beside it says that it is simulated."""
-    if isinstance(data, str | Path):
-        path = Path(data)
-        return read_extract(path, contracts(study)), path.with_suffix(".truth.json").is_file()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "data_frame.parquet"
-        data.to_parquet(path, index=False)
-        return read_extract(path, contracts(study)), False
+def _read(
+    study: Study, data: str | Path | pd.DataFrame, days: str | Path | pd.DataFrame | None
+) -> tuple[Extract, bool]:
+    """The extract with its days, and whether it says, or a truth file beside it, that it is simulated.
+
+    Raises DataFault with the faults of both files together.
+    """
+    _check_days_given(study, days)
+    faults: list[str] = []
+    people = _gathered(faults, data, "data_frame", lambda path: read_extract(path, contracts(study)))
+    declared = study.days
+    if declared is None or days is None:
+        table = None
+    else:
+        table = _gathered(faults, days, "days_frame", lambda path: read_days(path, declared))
+    if people is None or faults:
+        raise DataFault(faults)
+    extract, simulated = people
+    if declared and table:
+        id_column = next(name for name, c in study.columns.items() if c.kind == "id")
+        extract = join_days(extract, table[0], declared, id_column=id_column, simulated=table[1])
+        simulated = simulated or bool(extract.days and extract.days.simulated)
+    return extract, simulated
+
+
+def _gathered(
+    faults: list[str], data: str | Path | pd.DataFrame, frame_name: str, read: Callable[[Path], Extract]
+) -> tuple[Extract, bool] | None:
+    """What `read` makes of a file or data frame, and whether a truth file lies beside it; DataFaults are collected."""
+    try:
+        if isinstance(data, str | Path):
+            path = Path(data)
+            return read(path), path.with_suffix(".truth.json").is_file()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{frame_name}.parquet"
+            data.to_parquet(path, index=False)
+            return read(path), False
+    except DataFault as fault:
+        faults += fault.faults
+        return None
+
+
+def _check_days_given(study: Study, days: object) -> None:
+    if study.days and study.days.layout == "long" and days is None:
+        raise UsageFault(
+            "This study reads its days from a table of their own; give it with --days, such as days.parquet."
+        )
+    if days is not None and not (study.days and study.days.layout == "long"):
+        raise UsageFault("This study reads no table of days; leave --days out, or declare days.layout = 'long'.")
 
 
 def _simulated_extract(study: Study, declaration: Path, seed: int | None) -> tuple[Extract, int, str]:
@@ -250,6 +302,7 @@ def _simulated_extract(study: Study, declaration: Path, seed: int | None) -> tup
 
 
 def _source(extract: Extract, simulated: bool, *, seed: int | None = None) -> DataSource:
+    table = extract.days
     return DataSource(
         name=extract.name,
         sha256=extract.sha256,
@@ -258,6 +311,7 @@ def _source(extract: Extract, simulated: bool, *, seed: int | None = None) -> Da
         columns_in_file=extract.n_columns_in_file,
         simulated=simulated,
         seed=seed,
+        days={"name": table.name, "sha256": table.sha256, "rows": table.rows} if table else None,
     )
 
 

@@ -1,0 +1,141 @@
+"""Reads HARTH and HAR70+ as published (csv) or as their parquet copies, and varies them for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from walkrisk.epochs.activities import CODE
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+RATE_HZ = 50
+LONGEST_HOLE_S = 0.1
+UNLABELLED = -1
+CSV_CODES = {1: "walking", 2: "running", 3: "shuffling", 4: "stairs", 5: "stairs", 6: "standing", 7: "sitting"}
+CSV_CODES |= {8: "lying", 13: "cycling", 14: "cycling", 130: "cycling", 140: "cycling"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """One labelled recording on whole seconds: `thigh`, `back` (3, 50 s) in g, NaN in gaps; `labels` (s,), -1 none."""
+
+    study: str
+    subject: str
+    thigh: F32
+    back: F32
+    labels: Labels
+
+    @property
+    def key(self) -> str:
+        return f"{self.study}/{self.subject}"
+
+
+def read_study(folder: Path, study: str) -> list[Person]:
+    """Everyone of one study: csv files in `folder`, or parquet files in its thigh/, trunk/ and ground_truth/."""
+    if (folder / "thigh").is_dir():
+        return [_from_parquet(folder, study, p.stem) for p in sorted((folder / "thigh").glob("*.parquet"))]
+    files = sorted(folder.glob("*.csv"))
+    if not files:
+        raise SystemExit(f"{folder} holds neither *.csv nor thigh/*.parquet; download {study} and give its folder.")
+    return [_from_csv(p, study) for p in files]
+
+
+def _from_parquet(folder: Path, study: str, subject: str) -> Person:
+    thigh, back = (pd.read_parquet(folder / site / f"{subject}.parquet") for site in ("thigh", "trunk"))
+    truth = pd.read_parquet(folder / "ground_truth" / f"{subject}.parquet")["ground_truth"].astype(str)
+    codes = truth.str.replace(r" \(.*", "", regex=True).map(CODE)
+    second = codes.index.to_numpy().astype("datetime64[s]")
+    axes = ["acc_x", "acc_y", "acc_z"]
+    signals = [(f["datetime"].to_numpy(), f[axes].to_numpy(dtype=np.float64).T) for f in (thigh, back)]
+    return _person(study, subject, signals, second, codes.to_numpy(dtype=np.int64))
+
+
+def _from_csv(path: Path, study: str) -> Person:
+    """The published layout; its x and y have the other sign, and its labels are one a sample."""
+    table = pd.read_csv(path, parse_dates=["timestamp"])
+    time = table["timestamp"].to_numpy()
+    signs = np.array([[-1.0], [-1.0], [1.0]])
+    signals = [(time, signs * table[[f"{s}_{a}" for a in "xyz"]].to_numpy(float).T) for s in ("thigh", "back")]
+    median = table.groupby(time.astype("datetime64[s]"))["label"].median().astype(int)
+    codes = median.map(CSV_CODES).map(CODE).fillna(UNLABELLED)
+    return _person(study, path.stem, signals, codes.index.to_numpy(), codes.to_numpy(dtype=np.int64))
+
+
+def _person(
+    study: str, subject: str, signals: list[tuple[npt.NDArray[np.datetime64], F64]], second: npt.NDArray, codes: Labels
+) -> Person:
+    origin = signals[0][0][0].astype("datetime64[s]")
+    times = [(t - origin) / np.timedelta64(1, "s") for t, _ in signals]
+    seconds = int(max(t[-1] for t in times)) + 1
+    thigh, back = (_on_grid(t, a, seconds) for t, (_, a) in zip(times, signals, strict=True))
+    labels = np.full(seconds, UNLABELLED)
+    at = ((second.astype("datetime64[s]") - origin) / np.timedelta64(1, "s")).astype(int)
+    labels[at] = codes
+    return Person(study=study, subject=subject, thigh=thigh, back=back, labels=labels)
+
+
+def _on_grid(time_s: F64, axes: F64, seconds: int) -> F32:
+    """Linear between samples; NaN where the nearest sample is farther than one period within a hole."""
+    grid = np.arange(seconds * RATE_HZ) / RATE_HZ
+    after = np.searchsorted(time_s, grid, side="right")
+    low, high = np.clip(after - 1, 0, len(time_s) - 1), np.clip(after, 0, len(time_s) - 1)
+    distance = np.minimum(np.abs(grid - time_s[low]), np.abs(time_s[high] - grid))
+    outside = (grid < time_s[0]) | (grid > time_s[-1])
+    missing = ((time_s[high] - time_s[low] > LONGEST_HOLE_S) | outside) & (distance > 0.5 / RATE_HZ)
+    out = np.stack([np.interp(grid, time_s, a) for a in axes]).astype(np.float32)
+    out[:, missing] = np.nan
+    return out
+
+
+def doubtful(labels: Labels) -> npt.NDArray[np.bool_]:
+    """Seconds of a label of their own between two different ones: a median of codes may name what nobody did."""
+    before, after = np.r_[labels[:1], labels[:-1]], np.r_[labels[1:], labels[-1:]]
+    return (labels != before) & (labels != after) & (before != after)
+
+
+def varied(person: Person, rng: np.random.Generator) -> Person:
+    """As somebody else, somewhat faster or slower, might have worn the sensors.
+
+    Time is stretched by up to 12 %, each sensor turned by up to 12 degrees about a random axis, its movement made up to
+    15 % larger or smaller, gain and offset changed by up to 3 % and 30 mg, and the back sensor put off by up to 0.3 s.
+    """
+    factor = float(np.exp(rng.uniform(-0.12, 0.12)))
+    n = person.thigh.shape[1]
+    seconds = int(n / RATE_HZ * factor)
+    position = (np.arange(seconds * RATE_HZ) + 0.5) / factor - 0.5
+    thigh = _worn_otherwise(person.thigh, position, rng)
+    back = _worn_otherwise(person.back, position + rng.uniform(-0.3, 0.3) * RATE_HZ, rng)
+    first = np.floor(np.arange(seconds) / factor + 1e-9).astype(int)
+    last = np.ceil((np.arange(seconds) + 1) / factor - 1e-9).astype(int) - 1
+    first, last = (np.clip(i, 0, len(person.labels) - 1) for i in (first, last))
+    same = (person.labels[first] == person.labels[last]) & ~doubtful(person.labels)[first]
+    labels = np.where(same, person.labels[first], UNLABELLED)
+    return Person(study=person.study, subject=person.subject, thigh=thigh, back=back, labels=labels)
+
+
+def _worn_otherwise(axes: F32, position: F64, rng: np.random.Generator) -> F32:
+    at = np.clip(position, 0, axes.shape[1] - 1.001)
+    low = at.astype(int)
+    weight = (at - low).astype(np.float32)
+    a = axes[:, low] * (1 - weight) + axes[:, low + 1] * weight
+    one_second = np.full(RATE_HZ + 1, 1 / (RATE_HZ + 1))
+    slow = np.stack([np.convolve(x, one_second, mode="same") for x in np.nan_to_num(a)])
+    a = slow + (a - slow) * np.exp(rng.uniform(-0.15, 0.15))
+    a = _rotation(rng, degrees=12.0) @ a
+    a = a * (1 + rng.uniform(-0.03, 0.03, (3, 1))) + rng.uniform(-0.03, 0.03, (3, 1))
+    return np.asarray(a, dtype=np.float32)
+
+
+def _rotation(rng: np.random.Generator, *, degrees: float) -> F64:
+    """Rotation by up to `degrees` about a random axis (Rodrigues)."""
+    x, y, z = (v := rng.normal(size=3)) / np.linalg.norm(v)
+    angle = np.deg2rad(rng.uniform(-degrees, degrees))
+    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k)

@@ -1,0 +1,350 @@
+"""Lags between two recordings of one movement: from 10-s summaries, from 60-s windows, and the lines through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import butter, sosfiltfilt
+
+from walkrisk.recordings.recording import AxesArray, FloatArray, Source
+from walkrisk.recordings.resampling import on_grid
+from walkrisk.recordings.windows import Windows
+
+STEP = 10.0  # seconds of a summary
+WINDOW = 60.0
+REACH = 16.0  # seconds of lag a window is searched around the coarse lag
+RATE = 50.0
+NEAR = 0.25  # seconds from the common line within which a window's own lag is looked for
+PAUSE = 20.0  # a gap this long may hide a restart, so both sides are looked at apart
+SHORTEST = 1200.0  # a part shorter than this is joined to its neighbour
+FLOOR_G = 0.03
+SECOND = 50  # samples
+BENDING = 1.0  # weight of squared bends, in windows a knot
+HIGHPASS = butter(2, 5.0, "highpass", fs=RATE, output="sos")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch [start_s, stop_s) of the back's clock, its likeliest lags, best first, and both records' movement."""
+
+    start_s: float
+    stop_s: float
+    lags_s: tuple[float, ...]
+    thigh: _Movement
+    back: _Movement
+
+
+@dataclass(frozen=True, slots=True)
+class _Movement:
+    """Log movement every 10 s from second `first_s` (of the thigh's origin): `raw` (w,) in log g, NaN where unknown."""
+
+    first_s: float
+    raw: FloatArray
+
+    @property
+    def detrended(self) -> FloatArray:
+        """Movement less its mean over ten minutes, in [-2, 2], 0 where unknown."""
+        known = np.isfinite(self.raw)
+        filled = np.where(known, self.raw, 0.0)
+        share = uniform_filter1d(known.astype(np.float64), 61, mode="constant")
+        mean = uniform_filter1d(filled, 61, mode="constant") / np.maximum(share, 1e-9)
+        return np.asarray(np.where(known, np.clip(filled - mean, -2.0, 2.0), 0.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matches:
+    """Windows of common movement: back-clock centres (k,), cross-correlations (k, 2 reach + 1) around `around_s`.
+
+    `correlation` is of the envelope, `slow` of its mean over a second, in which single steps are lost and starts and
+    stops remain. `line`(t) = intercept + slope (t - middle) is the common lag, `lag_s` (k,) each window's own near it.
+    `match` is the mean correlation along the line, `prominence` that over the highest more than 2 s away, `rival` the
+    height of the next best line within 2.5 s (a step or a stride off), as a share of it.
+    """
+
+    start_s: float
+    stop_s: float
+    around_s: float
+    centre_s: FloatArray
+    correlation: AxesArray
+    slow: AxesArray
+    lag_s: FloatArray
+    weight: FloatArray
+    middle_s: float = 0.0
+    intercept_s: float = 0.0
+    slope: float = 0.0
+    match: float = 0.0
+    prominence: float = 0.0
+    rival: float = 0.0
+
+    def line(self, at: float) -> float:
+        """The common lag at a back-clock second."""
+        return self.intercept_s + self.slope * (at - self.middle_s)
+
+
+def _movement(windows: Windows, shift_s: float) -> _Movement:
+    """Log of the SDs' sum on a regular 10-s axis."""
+    whole = windows.whole
+    if not whole.any():
+        return _Movement(0.0, np.empty(0))
+    index = np.round((windows.start_s[whole] + shift_s) / STEP).astype(np.int64)
+    raw = np.full(int(index[-1] - index[0]) + 1, np.nan)
+    raw[index - index[0]] = np.log(windows.sd_g[whole].sum(axis=1) + FLOOR_G)
+    return _Movement(float(index[0]) * STEP, raw)
+
+
+def coarse_lags(thigh: Windows, back: Windows, *, shift_s: float, search_s: float) -> list[Part]:
+    """Parts of the back's recording and the lags at which its 10-s movement is most like the thigh's."""
+    a, b = _movement(thigh, shift_s=0.0), _movement(back, shift_s=shift_s)
+    if min(np.isfinite(a.raw).sum(), np.isfinite(b.raw).sum()) < 12:
+        return []
+    whole = _likeliest(a, b, b.first_s, b.first_s + len(b.raw) * STEP, search_s)
+    if not whole:
+        return []
+    cuts = _cuts(a, b, whole[0])
+    parts = []
+    for start, stop in pairwise(cuts):
+        own = _likeliest(a, b, start, stop, search_s) if len(cuts) > 2 else whole
+        lags = tuple(dict.fromkeys((*own[:2], whole[0], *own[2:], 0.0)))
+        parts.append(Part(start - shift_s, stop - shift_s, lags, a, b))
+    return parts
+
+
+def _cuts(a: _Movement, b: _Movement, lag: float) -> list[float]:
+    """Ends of the parts: the pauses of either sensor, but no part shorter than `SHORTEST`."""
+    first, last = b.first_s, b.first_s + len(b.raw) * STEP
+    marks: list[float] = []
+    for movement, move in ((b, 0.0), (a, -lag)):
+        unknown = ~np.isfinite(movement.raw)
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], unknown, [False])).astype(np.int8)))
+        for i, j in edges.reshape(-1, 2):
+            if (j - i) * STEP >= PAUSE:
+                marks += [movement.first_s + i * STEP + move, movement.first_s + j * STEP + move]
+    cuts = [first]
+    for mark in sorted(marks):
+        if mark - cuts[-1] >= SHORTEST and last - mark >= SHORTEST:
+            cuts.append(mark)
+    return [*cuts, last]
+
+
+def _likeliest(a: _Movement, b: _Movement, start: float, stop: float, search_s: float) -> tuple[float, ...]:
+    """Up to three lags (s) of normalised cross-correlation of movement, highest sqrt(overlap)-weighted first."""
+    i, j = int((start - b.first_s) // STEP), int((stop - b.first_s) // STEP)
+    x, y = a.detrended, b.detrended[i:j]
+    if not x.any() or not y.any():
+        return ()
+    base = round((b.first_s - a.first_s) / STEP) + i
+    size = 1 << (len(x) + len(y)).bit_length()
+
+    def cross(p: FloatArray, q: FloatArray) -> FloatArray:
+        return np.asarray(np.fft.irfft(np.fft.rfft(p, size) * np.conj(np.fft.rfft(q, size)), size))
+
+    known_x = (x != 0.0).astype(np.float64)
+    known_y = (y != 0.0).astype(np.float64)
+    top = cross(x, y)
+    energy = np.maximum(cross(x * x, known_y), 0.0) * np.maximum(cross(known_x, y * y), 0.0)
+    overlap = cross(known_x, known_y)
+    score = np.where(overlap >= 60.0, top / np.sqrt(np.maximum(energy, 1e-6)) * np.sqrt(np.maximum(overlap, 0.0)), -9.0)
+    reach = int(search_s // STEP)
+    lags = np.arange(-reach, reach + 1)
+    at = lags + base
+    within = (at > -len(y)) & (at < len(x))
+    lags, values = lags[within], score[at[within] % size]
+    found: list[float] = []
+    for k in np.argsort(-values)[:200]:
+        if values[k] > 0.0 and all(abs(lags[k] * STEP - f) > 60.0 for f in found):
+            found.append(float(lags[k] * STEP))
+        if len(found) == 3:
+            break
+    return tuple(found)
+
+
+def match_windows(thigh: Source, back: Source, part: Part, lag: float, *, shift_s: float, most: int) -> Matches:
+    """Cross-correlations of the log envelope in up to `most` windows of movement, spread over the part."""
+    starts = _choose(part, lag, shift_s, most)
+    reach = int(REACH * RATE)
+    centres: list[float] = []
+    rows: list[AxesArray] = []
+    slow: list[AxesArray] = []
+    for start in starts:
+        moved = _envelope(back, start, WINDOW)
+        still = _envelope(thigh, start + shift_s + lag - REACH, WINDOW + 2 * REACH)
+        if moved is None or still is None:
+            continue
+        centres.append(start + WINDOW / 2.0)
+        rows.append(_correlate(still, moved, reach))
+        slow.append(_correlate(uniform_filter1d(still, SECOND), uniform_filter1d(moved, SECOND), reach))
+    return Matches(
+        start_s=part.start_s,
+        stop_s=part.stop_s,
+        around_s=lag,
+        centre_s=np.array(centres),
+        correlation=np.array(rows, dtype=np.float32).reshape(len(rows), 2 * reach + 1),
+        slow=np.array(slow, dtype=np.float32).reshape(len(rows), 2 * reach + 1),
+        lag_s=np.empty(0),
+        weight=np.empty(0),
+    )
+
+
+def _choose(part: Part, lag: float, shift_s: float, most: int) -> list[float]:
+    """Back-clock starts of windows in which both moved and movement changed: the best of each share, in time order."""
+    a, b, width = part.thigh, part.back, int(WINDOW // STEP)
+    i = int((part.start_s + shift_s - b.first_s) // STEP)
+    j = int((part.stop_s + shift_s - b.first_s) // STEP)
+    at = np.arange(i, j) + round((b.first_s + lag - a.first_s) / STEP)
+    ok = (at >= 0) & (at < len(a.raw))
+    both = np.full(j - i, np.nan)
+    both[ok] = np.minimum(b.raw[i:j][ok], a.raw[at[ok]])
+    if len(both) < width:
+        return []
+    runs = np.lib.stride_tricks.sliding_window_view(both, width)
+    score = 0.5 * runs.mean(axis=1) + runs.std(axis=1)
+    score[~(runs.max(axis=1) > np.log(0.08 + FLOOR_G))] = np.nan
+    movable = np.flatnonzero(np.isfinite(score))
+    if not len(movable):
+        return []
+    strata = np.array_split(movable, min(most, max(1, len(movable) // 3)))
+    picked = [int(part[np.argmax(score[part])]) for part in strata]
+    return [b.first_s - shift_s + (i + p) * STEP for p in picked]
+
+
+def _envelope(source: Source, start_s: float, length_s: float) -> FloatArray | None:
+    """Log of the acceleration vector's length above 5 Hz, at 50 Hz; None where more than a tenth is unknown."""
+    n = round(length_s * RATE)
+    axes, valid = on_grid(source.samples(start_s - 0.5, start_s + length_s + 0.5), start_s, n, RATE)
+    if valid.sum() < 0.9 * n:
+        return None
+    moved = sosfiltfilt(HIGHPASS, axes, axis=1)
+    envelope = np.log(np.sqrt(np.square(moved).sum(axis=0)) + FLOOR_G)
+    return np.asarray(np.where(valid, envelope - envelope[valid].mean(), 0.0), dtype=np.float64)
+
+
+def _correlate(long: FloatArray, short: FloatArray, reach: int) -> AxesArray:
+    """Correlations (2 reach + 1,) of `short` with each stretch of `long`, which begins `reach` before it."""
+    n = len(short)
+    size = 1 << len(long).bit_length()
+    top = np.fft.irfft(np.fft.rfft(long, size) * np.conj(np.fft.rfft(short, size)), size)[: 2 * reach + 1]
+    sums = np.concatenate(([0.0], np.cumsum(long)))
+    squares = np.concatenate(([0.0], np.cumsum(long * long)))
+    total, square = (s[n:] - s[:-n] for s in (sums, squares))
+    spread = np.sqrt(np.maximum(square - total**2 / n, 1e-9) * max(float((short * short).sum()), 1e-9))
+    return np.asarray((top - total * short.mean()) / spread, dtype=np.float32)
+
+
+def best_line(found: Matches, *, drift_limit: float) -> Matches:
+    """The line of lags with the highest correlation over all windows, and each window's own lag near it.
+
+    The line is chosen by the sum of both correlations, because even strides fit one step off nearly as well.
+    """
+    k, width = found.correlation.shape
+    if k == 0:
+        return found
+    middle = float(np.median(found.centre_s))
+    apart = found.centre_s - middle
+    slope = _best_slope(found.correlation + found.slow, apart, drift_limit)
+    move = np.round(slope * apart * RATE).astype(np.int64)
+    fine, both = (_stacked(c, move) for c in (found.correlation, found.correlation + found.slow))
+    top = int(both.argmax())
+    steps = np.abs(np.arange(width) - top) / RATE
+    others = fine[steps > 2.0]
+    prominence = (fine[top] - others.mean()) / max(float(np.abs(others - others.mean()).max()), 1e-6)
+    beside = (steps > 0.2) & (steps < 2.5)
+    rival = min(float(c[beside].max() / max(c[top], 1e-6)) for c in (fine, both))
+    intercept = (top - width // 2) / RATE
+    own, weight = _own_lags(found.correlation, intercept + slope * apart)
+    keep = weight > 0.0
+    return replace(
+        found,
+        centre_s=found.centre_s[keep],
+        correlation=found.correlation[keep],
+        slow=found.slow[keep],
+        lag_s=own[keep] + found.around_s,
+        weight=weight[keep],
+        middle_s=middle,
+        intercept_s=intercept + found.around_s,
+        slope=slope,
+        match=float(fine[top]),
+        prominence=float(prominence),
+        rival=rival,
+    )
+
+
+def _best_slope(correlation: AxesArray, apart: FloatArray, drift_limit: float) -> float:
+    """The drift (s/s) with the highest summed correlation: to 0.12 s at the last window, then to 0.03 s."""
+    reach = max(float(np.abs(apart).max()), 1.0)
+    rough = 0.12 / reach
+    n = int(np.ceil(drift_limit / rough))
+
+    def best(slopes: npt.NDArray[np.floating]) -> float:
+        heights = [_stacked(correlation, np.round(b * apart * RATE).astype(np.int64)).max() for b in slopes]
+        return float(slopes[int(np.argmax(heights))])
+
+    first = best(np.arange(-n, n + 1) * rough)
+    return best(first + np.arange(-4, 5) * rough / 4.0)
+
+
+def _stacked(correlation: AxesArray, move: npt.NDArray[np.int64]) -> FloatArray:
+    """Mean over windows of the correlations, each shifted by `move` samples; 0 where a window does not reach."""
+    k, width = correlation.shape
+    out = np.zeros(width)
+    for row, by in zip(correlation, move, strict=True):
+        if by >= width or by <= -width:
+            continue
+        if by >= 0:
+            out[: width - by] += row[by:]
+        else:
+            out[-by:] += row[: width + by]
+    return out / k
+
+
+def _own_lags(correlation: AxesArray, line: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Each window's lag (k,) of highest correlation near the line, to a part of a sample; weight 0 where at an edge."""
+    k, width = correlation.shape
+    near = int(NEAR * RATE)
+    centre = np.round(line * RATE).astype(np.int64) + width // 2
+    inside = (centre >= near + 1) & (centre < width - near - 1)
+    at = np.clip(centre, near + 1, width - near - 2)[:, None] + np.arange(-near, near + 1)
+    rows = np.arange(k)
+    top = at[rows, np.take_along_axis(correlation, at, axis=1).argmax(axis=1)]
+    low, mid, high = (correlation[rows, top + d].astype(np.float64) for d in (-1, 0, 1))
+    curve = np.minimum(low - 2.0 * mid + high, -1e-9)
+    part = np.clip(0.5 * (low - high) / curve, -0.5, 0.5)
+    sure = inside & (np.abs(top - np.clip(centre, near + 1, width - near - 2)) < near) & (mid > 0.1)
+    return (top + part - width // 2) / RATE, np.where(sure, np.maximum(mid, 0.0) ** 2, 0.0)
+
+
+def fit_knots(
+    centre_s: FloatArray, lag_s: FloatArray, weight: FloatArray, *, every_s: float, drift: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Knots (m,) and lags (m,) of a bisquare fit: a line that may bend at each knot, bending penalised.
+
+    Without `drift` one knot, the weighted median.
+    """
+    first, last = float(centre_s.min()), float(centre_s.max())
+    if not drift or last - first < 60.0:
+        order = np.argsort(lag_s)
+        share = np.cumsum(weight[order])
+        return np.array([(first + last) / 2.0]), np.array([lag_s[order][np.searchsorted(share, share[-1] / 2.0)]])
+    m = max(2, round((last - first) / every_s) + 1)
+    knots = np.linspace(first, last, m)
+    place = (centre_s - first) / (knots[1] - knots[0])
+    base = np.minimum(place.astype(np.int64), m - 2)
+    design = np.zeros((len(centre_s), m))
+    rows = np.arange(len(centre_s))
+    design[rows, base], design[rows, base + 1] = 1.0 - (place - base), place - base
+    bend = np.diff(np.eye(m), n=2, axis=0)
+    robust = np.ones_like(lag_s)
+    values = np.zeros(m)
+    for _ in range(20):
+        w = weight * robust
+        penalty = BENDING * w.sum() / m
+        values = np.linalg.solve(
+            (design.T * w) @ design + penalty * bend.T @ bend + 1e-9 * np.eye(m), (design.T * w) @ lag_s
+        )
+        apart = lag_s - design @ values
+        scale = max(1.4826 * float(np.median(np.abs(apart))), 0.005)
+        robust = np.square(np.maximum(1.0 - np.square(apart / (4.685 * scale)), 0.0))
+    return knots, values

@@ -1,0 +1,164 @@
+"""One participant from files to a finished part: days, quality and, by choice, epochs and a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from walkrisk.days.daily import daily_rows
+from walkrisk.days.local_time import local_clock
+from walkrisk.days.seconds import ACTIVITIES, Seconds
+from walkrisk.days.week import Week
+from walkrisk.epochs.classifier import KINDS
+from walkrisk.epochs.epoch_table import Epochs, epochs_parquet
+from walkrisk.epochs.intensity import met, speed_class
+from walkrisk.errors import UsageFault
+from walkrisk.figures.render import render
+from walkrisk.figures.week import week_figure
+from walkrisk.sensors.pairs import Pair
+from walkrisk.sensors.preparation import Prepared, prepare
+from walkrisk.sensors.quality import quality_of
+from walkrisk.sensors.second_pass import Classified, classify
+from walkrisk.sensors.settings import SensorSettings
+from walkrisk.sensors.signals import Sensor, mask
+from walkrisk.sensors.store import EPOCHS, PICTURES, Part, sha256, write, write_part
+
+WALKING, STAIRS, STANDING, SHUFFLING, NONWEAR, UNKNOWN = (
+    ACTIVITIES.index(name) for name in ("walking", "stairs", "standing", "shuffling", "nonwear", "unknown")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One participant's work: where from, how, where to, and which of EPOCHS and PICTURES are wanted."""
+
+    pair: Pair
+    settings: SensorSettings
+    out: Path
+    signature: str
+    wanted: tuple[str, ...]
+
+
+def process(task: Task) -> str:
+    """Carry out a task and keep its part; a sentence if it met a bug of walkrisk's own, else nothing.
+
+    Raises UsageFault where the part cannot be written.
+    """
+    try:
+        _process(task)
+    except UsageFault:
+        raise
+    except Exception as error:  # one participant never stops the others
+        trace = error.__traceback__
+        while trace and trace.tb_next:
+            trace = trace.tb_next
+        where = f" at {Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace else ""
+        return f"walkrisk met a bug of its own ({type(error).__name__}{where}); please report it."
+    return ""
+
+
+def _process(task: Task) -> None:
+    ready = prepare(task.pair, task.settings)
+    who = task.pair.participant_id
+    files: dict[str, str] = {}
+    rows: list[dict[str, object]] = []
+    week = None
+    simulated = any(sensor.source.device.simulated for sensor in ready.sensors.values())
+    if ready.sensors:
+        seconds, found = _seconds(ready, task.settings)
+        source = (ready.sensors.get("thigh") or ready.sensors["back"]).source
+        stop_s = seconds.start_s + len(seconds.activity)
+        local = local_clock(
+            task.settings.time,
+            origin=source.origin,
+            start_s=seconds.start_s,
+            stop_s=stop_s,
+            configured=source.configured,
+        )
+        ready.notes += local.sentences
+        days = local.days(seconds.start_s, stop_s)
+        rows = daily_rows(
+            seconds,
+            days,
+            participant_id=who,
+            classifier=_kind(found),
+            settings=task.settings.days,
+            simulated=simulated,
+        )
+        if EPOCHS in task.wanted:
+            start = local.local(np.arange(seconds.start_s, stop_s, dtype=np.float64))
+            epochs = _epochs(who, seconds, found, start, task.settings)
+            files |= _kept(task, f"{EPOCHS}/{who}.parquet", epochs_parquet(epochs))
+        week = Week(
+            days=days,
+            seconds=seconds,
+            rows=rows,
+            temperature={site: _temperature(sensor) for site, sensor in ready.sensors.items()},
+            not_worn={site: sensor.common_stretches(sensor.off) for site, sensor in ready.sensors.items()},
+            sentences=tuple(ready.notes),
+        )
+    if week is not None and PICTURES in task.wanted:
+        picture = render(week_figure(week, title=f"Participant {who}", simulated=simulated), "png")
+        files |= _kept(task, f"{PICTURES}/{who}.png", picture)
+    write_part(
+        task.out, who, Part(task.signature, rows, quality_of(task.pair, ready, rows, simulated=simulated), files)
+    )
+
+
+def _seconds(ready: Prepared, settings: SensorSettings) -> tuple[Seconds, Classified]:
+    """What was done in every second of the participant's recordings, on the thigh's clock."""
+    ends = [sensor.common(sensor.source.segments[[0, -1], [0, 1]]) for sensor in ready.sensors.values()]
+    start_s = int(np.floor(min(e[0] for e in ends)))
+    n = int(np.ceil(max(e[1] for e in ends))) - start_s
+    found = classify(ready.sensors, start_s=start_s, seconds=n, settings=settings)
+    known = found.kind > 0
+    off = np.zeros(n, dtype=np.bool_)
+    for sensor in ready.sensors.values():
+        off |= mask(sensor.common_stretches(sensor.off), start_s, n)
+    activity = np.where(known, found.activity, np.where(off, NONWEAR, UNKNOWN)).astype(np.uint8)
+    walking, stairs = activity == WALKING, activity == STAIRS
+    speed = speed_class(found.cadence_spm, walking, stairs=stairs, settings=settings.intensity)
+    seconds = Seconds(
+        start_s=start_s,
+        activity=activity,
+        speed=speed,
+        cadence_spm=found.cadence_spm,
+        met=met(activity, speed, settings=settings.intensity),
+        both=found.kind == 1,
+    )
+    return seconds, found
+
+
+def _kind(found: Classified) -> str:
+    """The sensors that most classified seconds come from, as days.parquet names the classifier."""
+    counts = np.bincount(found.kind, minlength=len(KINDS) + 1)[1:]
+    return KINDS[int(counts.argmax())] if counts.any() else "none"
+
+
+def _epochs(who: str, seconds: Seconds, found: Classified, start: np.ndarray, settings: SensorSettings) -> Epochs:
+    activity = seconds.activity
+    if settings.days.shuffling_is_standing:
+        activity = np.where(activity == SHUFFLING, STANDING, activity).astype(np.uint8)
+    n = len(activity)
+    return Epochs(
+        participant_id=who,
+        start=start,
+        duration_s=np.ones(n, dtype=np.float32),
+        activity=activity,
+        probability=np.where(activity >= NONWEAR, np.float32("nan"), found.probability).astype(np.float32),
+        cadence_spm=seconds.cadence_spm,
+        speed_class=seconds.speed,
+        met=seconds.met,
+    )
+
+
+def _temperature(sensor: Sensor) -> tuple[np.ndarray, np.ndarray]:
+    windows = sensor.windows
+    return sensor.common(windows.start_s + windows.window_s / 2), windows.temperature_c
+
+
+def _kept(task: Task, name: str, content: bytes) -> dict[str, str]:
+    write(task.out / name, content)
+    return {name: sha256(content)}

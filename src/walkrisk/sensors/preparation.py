@@ -1,0 +1,143 @@
+"""The first pass over a participant's recordings: calibration, the two clocks, wear and placement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from walkrisk.errors import RecordingFault
+from walkrisk.recordings.calibration import Calibration, calibrate
+from walkrisk.recordings.opening import open_recording
+from walkrisk.recordings.orientation import Site, Sites, placements, sites_swapped
+from walkrisk.recordings.recording import Source
+from walkrisk.recordings.synchrony import Clock, synchronise
+from walkrisk.recordings.wear import joint_wear, not_worn
+from walkrisk.recordings.windows import Windows, window_summaries
+from walkrisk.sensors.pairs import Pair
+from walkrisk.sensors.settings import SensorSettings
+from walkrisk.sensors.signals import Sensor, complement
+
+FloatArray = npt.NDArray[np.float64]
+EXCHANGED: dict[Site, Site] = {"thigh": "back", "back": "thigh"}
+
+
+@dataclass(slots=True)
+class Prepared:
+    """The sensors that can be used, by site, and what was found on the way; `unread` says why a file was not."""
+
+    sensors: dict[str, Sensor] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
+    clock: Clock | None = None
+    sites: Sites | None = None
+    exchanged: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def prepare(pair: Pair, settings: SensorSettings) -> Prepared:
+    """Open a participant's recordings and make them ready to be classified.
+
+    A recording that cannot be read, or that does not belong with the other, is left out and said; the thigh's clock is
+    the participant's, the back's where there is no thigh.
+    """
+    ready = Prepared()
+    sources: dict[Site, Source] = {}
+    windows: dict[Site, Windows] = {}
+    for site in EXCHANGED:
+        path = getattr(pair, site)
+        if path is None:
+            continue
+        try:
+            sources[site] = open_recording(path, site=site)
+            windows[site] = window_summaries(sources[site])
+            if not len(windows[site].start_s):
+                raise RecordingFault("The recording holds no samples.")
+        except RecordingFault as fault:
+            sources.pop(site, None)
+            ready.unread[site] = " ".join(fault.faults)
+    if len(sources) == 2:
+        sources, windows = _side_by_side(sources, windows, settings, ready)
+    off = _off(windows, settings, ready)
+    for site, source in sources.items():
+        calibration = calibrate(windows[site], settings.calibration) if settings.use.calibrate else None
+        clock = ready.clock if site == "back" and len(sources) == 2 else None
+        ready.sensors[site] = _sensor(site, source, windows[site], calibration, off[site], clock, settings, ready)
+    return ready
+
+
+def _side_by_side(
+    sources: dict[Site, Source], windows: dict[Site, Windows], settings: SensorSettings, ready: Prepared
+) -> tuple[dict[Site, Source], dict[Site, Windows]]:
+    """The clocks of the two brought together, files named the wrong way round exchanged, strangers parted."""
+    clock = _clock(sources, windows, settings)
+    lag_s = clock.offset_s if clock and clock.found else 0.0
+    ready.sites = sites_swapped(windows["thigh"], windows["back"], lag_s=lag_s)
+    if ready.sites.verdict == "swapped" and settings.use.exchange:
+        sources = {EXCHANGED[site]: source for site, source in sources.items()}
+        windows = {EXCHANGED[site]: w for site, w in windows.items()}
+        clock = _clock(sources, windows, settings)
+        ready.exchanged = True
+    if ready.sites.verdict != "as named":
+        ready.notes.append(ready.sites.sentence)
+    if clock is not None:
+        ready.clock = clock
+        ready.notes.append(clock.sentence)
+        if clock.verdict == "not found":
+            ready.unused["back"] = "not used: it does not move with the thigh's"
+            return {"thigh": sources["thigh"]}, {"thigh": windows["thigh"]}
+    return sources, windows
+
+
+def _clock(sources: Mapping[Site, Source], windows: Mapping[Site, Windows], settings: SensorSettings) -> Clock | None:
+    if not settings.use.synchronise:
+        shift = float((sources["back"].origin - sources["thigh"].origin) / np.timedelta64(1, "s"))
+        return Clock(
+            verdict="constant only",
+            sentence="The clocks of the two sensors were taken as they are, as declared.",
+            shift_s=shift,
+            knot_s=np.empty(0),
+            knot_lag_s=np.empty(0),
+        )
+    return synchronise(
+        sources["thigh"],
+        sources["back"],
+        settings.clocks,
+        thigh_windows=windows["thigh"],
+        back_windows=windows["back"],
+    )
+
+
+def _off(windows: Mapping[Site, Windows], settings: SensorSettings, ready: Prepared) -> dict[str, FloatArray]:
+    """Stretches not worn (k, 2) by site, on each sensor's own clock."""
+    if len(windows) < 2:
+        return {site: not_worn(w, settings.wear) for site, w in windows.items()}
+    clock = ready.clock
+    ahead = float(np.median(clock.thigh_time(windows["back"].start_s) - windows["back"].start_s)) if clock else 0.0
+    found = joint_wear(windows["thigh"], windows["back"], settings.wear, back_ahead_s=ahead)
+    ready.notes += found.sentences
+    return {"thigh": found.thigh, "back": found.back}
+
+
+def _sensor(
+    site: Site,
+    source: Source,
+    windows: Windows,
+    calibration: Calibration | None,
+    off: FloatArray,
+    clock: Clock | None,
+    settings: SensorSettings,
+    ready: Prepared,
+) -> Sensor:
+    first, last = float(source.segments[0, 0]), float(source.segments[-1, 1])
+    worn = complement(off, first, last)
+    placed = tuple(placements(windows, site, worn)) if settings.use.turn else ()
+    ready.notes += source.quality.sentences
+    if calibration is not None and calibration.verdict != "full":
+        ready.notes.append(f"{site.capitalize()}: {calibration.sentence}")
+    ready.notes += sorted({p.sentence for p in placed if p.verdict != "as expected"})
+    return Sensor(
+        source=source, windows=windows, calibration=calibration, off=off, worn=worn, placed=placed, clock=clock
+    )

@@ -1,0 +1,176 @@
+"""The acceleration two sensors feel while a person does what a plan says: postures, rhythms, movement, noise.
+
+A rhythm is a Fourier series in the stride's phase; its coefficients are drawn from the population for the person and
+again for each bout, and its size grows with cadence as it does between the windows of real people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from walkrisk.simulation import recording_population as population
+from walkrisk.simulation.recording_population import GAITS, HARMONICS, Gait, Rest
+from walkrisk.simulation.recording_schedule import ACTIVITIES, CODE, FloatArray, Plan, slow_course
+
+PHASES = 256
+POOL = 1 << 19
+SITES = ("thigh", "back")
+Float32 = npt.NDArray[np.float32]
+_BOUT_SHARE = 1.0  # of the spread of 4-s windows that a bout's coefficients take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """A plan as the sensors will feel it, by second (n,): posture and movement (6, n) in g, rhythm by bout."""
+
+    plan: Plan
+    posture: Float32
+    movement: Float32
+    amplitude: Float32
+    waves: Mapping[int, Float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pools:
+    """Noise of SD 1 that everybody's sensors draw from at random places: white, and slow as movement is; (POOL,)."""
+
+    white: Float32
+    slow: Float32
+
+
+def make_pools(rate_hz: float, rng: np.random.Generator) -> Pools:
+    """White noise, and noise of the spectrum f^2 / (1 + (f / 1.5 Hz)^2)^2.5, as small movements have."""
+    white = rng.standard_normal(POOL, dtype=np.float32)
+    f = np.fft.rfftfreq(POOL, 1 / rate_hz)
+    shape = f / (1 + (f / 1.5) ** 2) ** 1.25
+    slow = np.fft.irfft(np.fft.rfft(rng.standard_normal(POOL)) * shape, POOL)
+    return Pools(white=white, slow=(slow / slow.std()).astype(np.float32))
+
+
+def make_course(plan: Plan, rng: np.random.Generator) -> Course:
+    """Draw the person's and each bout's postures and rhythms."""
+    person = rng.standard_normal(6)
+    lying = rng.standard_normal(6)
+    gaits = {name: _person_gait(gait, rng) for name, gait in GAITS.items()}
+    n, starts = len(plan), np.flatnonzero(np.diff(plan.bout, prepend=-1))
+    stops = np.append(starts[1:], n)
+    posture = np.empty((6, n), dtype=np.float32)
+    movement = np.zeros((6, n), dtype=np.float32)
+    drift = _drift(n, rng)
+    waves: dict[int, Float32] = {}
+    lively = np.exp(0.6 * rng.standard_normal(n)).astype(np.float32)
+    for i, j in zip(starts, stops, strict=True):
+        name = ACTIVITIES[plan.activity[i]]
+        if name in GAITS:
+            gait = GAITS[name]
+            bout = 0.03 * rng.standard_normal(6)
+            posture[:, i:j] = (np.array(gait.posture) + np.array(gait.posture_sd) * person + bout)[:, None]
+            stride_hz = plan.cadence_spm[i:j].mean() / 120
+            waves[int(plan.bout[i])], rough = _wave(gait, gaits[name], stride_hz, rng)
+            movement[:, i:j] = rough[:, None]
+        else:
+            rest = _rest(name, rng)
+            p = _leaning(rest, lying if name == "lying" else person, rng)
+            posture[:, i:j] = _unit(p[:, None] + rest.drift * drift[:, i:j])
+            movement[:, i:j] = np.array(rest.movement)[:, None] * lively[i:j] * np.exp(0.3 * rng.standard_normal())
+    amplitude = np.exp(0.08 * rng.standard_normal(n)).astype(np.float32)
+    return Course(plan=plan, posture=posture, movement=movement, amplitude=amplitude, waves=waves)
+
+
+def _rest(name: str, rng: np.random.Generator) -> Rest:
+    if name == "lying":
+        return population.LYING[int(rng.choice(len(population.LYING), p=population.LYING_SHARES))]
+    return {"sitting": population.SITTING, "standing": population.STANDING}.get(name, population.SHUFFLING)
+
+
+def _leaning(rest: Rest, person: FloatArray, rng: np.random.Generator) -> FloatArray:
+    spread = np.array(rest.between) * person + np.array(rest.bout) * rng.standard_normal(6)
+    return np.array(rest.posture) + spread
+
+
+def _unit(v: FloatArray) -> FloatArray:
+    """Both sensors' vectors (6, n) at 1 g."""
+    size = np.repeat(np.linalg.norm(v.reshape(2, 3, -1), axis=1), 3, axis=0)
+    return v / np.maximum(size, 1e-6)
+
+
+def _drift(n: int, rng: np.random.Generator) -> Float32:
+    out = np.empty((6, n), dtype=np.float32)
+    for row in out:
+        row[:] = slow_course(n, rng, memory_s=8.0)
+    return out
+
+
+def _complex(size: FloatArray, rng: np.random.Generator) -> npt.NDArray[np.complex128]:
+    """Complex numbers of root mean square `size`."""
+    return (rng.standard_normal(size.shape) + 1j * rng.standard_normal(size.shape)) * size / np.sqrt(2)
+
+
+def _person_gait(gait: Gait, rng: np.random.Generator) -> npt.NDArray[np.complex128]:
+    return gait.mean + _complex(gait.between, rng)
+
+
+def _wave(
+    gait: Gait, person: npt.NDArray[np.complex128], stride_hz: float, rng: np.random.Generator
+) -> tuple[Float32, FloatArray]:
+    """One stride (6, PHASES) of a bout, and the SD (6,) of the roughness on top."""
+    c = person + _BOUT_SHARE * _complex(gait.within, rng)
+    growth = np.clip((stride_hz / gait.stride_hz) ** np.array(gait.exponent), 0.3, 3.0)
+    spectrum = np.zeros((6, PHASES // 2 + 1), dtype=np.complex128)
+    spectrum[:, 1 : HARMONICS + 1] = c * growth[:, None] * PHASES / 2
+    wave = np.fft.irfft(spectrum, PHASES, axis=1)
+    rough = np.array(gait.rough)
+    return wave.astype(np.float32), gait.rough_share * wave.std(axis=1) * rough / np.sqrt(1 - rough**2)
+
+
+def felt(
+    course: Course, site: str, time_s: FloatArray, pools: Pools, rng: np.random.Generator, *, noise_g: float
+) -> Float32:
+    """What a sensor at `site` feels (3, n) in g at true times `time_s` (n,), increasing, seconds after the start."""
+    n, plan = len(time_s), course.plan
+    rows = slice(0, 3) if site == SITES[0] else slice(3, 6)
+    first, last = int(time_s[0]), min(int(time_s[-1]) + 2, len(plan))
+    around = slice(max(first - 1, 0), last)
+    knots = np.arange(around.start, around.stop) + 0.5
+    second = np.minimum(time_s.astype(np.int32), len(plan) - 1) - first
+    out = np.empty((3, n), dtype=np.float32)
+    moving = plan.activity[first:last] >= CODE["walking"]
+    for k, row in enumerate(range(*rows.indices(6))):
+        out[k] = np.interp(time_s, knots, course.posture[row, around])
+        scale = course.movement[row, first:last]
+        out[k] += np.where(moving, 0, scale)[second] * _pick(pools.slow, n, rng)
+        out[k] += np.sqrt(noise_g**2 + np.where(moving, scale, 0) ** 2)[second] * _pick(pools.white, n, rng)
+    _add_rhythm(out, course, rows, time_s, second, first)
+    return out
+
+
+def _pick(pool: Float32, n: int, rng: np.random.Generator) -> Float32:
+    """`n` values of a pool from a random place on, round its end if need be."""
+    start = int(rng.integers(0, len(pool)))
+    if start + n <= len(pool):
+        return pool[start : start + n]
+    return np.resize(np.roll(pool, -start), n)
+
+
+def _add_rhythm(
+    out: Float32, course: Course, rows: slice, time_s: FloatArray, second: npt.NDArray[np.int32], first: int
+) -> None:
+    plan = course.plan
+    bouts = plan.bout[first : min(int(time_s[-1]) + 1, len(plan))]
+    starts = np.flatnonzero(np.diff(bouts, prepend=-1))
+    stops = np.append(starts[1:], len(bouts))
+    for i, j in zip(starts, stops, strict=True):
+        wave = course.waves.get(int(bouts[i]))
+        if wave is None:
+            continue
+        a, b = np.searchsorted(time_s, [first + i, first + j])
+        if b <= a:
+            continue
+        seconds = np.arange(first + i, first + j + 1)
+        phase = np.interp(time_s[a:b], seconds, plan.stride_phase[first + i : first + j + 1])
+        at = ((phase % 1.0) * PHASES).astype(np.int32)
+        out[:, a:b] += wave[rows][:, at] * course.amplitude[first + second[a:b]]
