@@ -248,7 +248,7 @@ def main(task: str, program: str, *paths: str) -> None:
         except Exception as error:
             if isinstance(error, ImportError) and task != "read":
                 raise
-            said = {"error": type(error).__name__, "says": " ".join(str(error).split())[:120]}
+            said = {"error": type(error).__name__, "says": " ".join(str(error).split())[:200]}
     print(json.dumps(said))
 
 

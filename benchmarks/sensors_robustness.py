@@ -245,7 +245,7 @@ def day(time_s: float) -> str:
 
 def complaint(error: str, says: str) -> str:
     """The kind of an exception, and its words unless they name a file of this machine."""
-    return error if "/" in says or "\\" in says else f"{error}: {says[:80]}"
+    return error if "/" in says or "\\" in says else f"{error}: {says[:160]}"
 
 
 def outcome(python: str, program: str, path: Path, good: Rows, timeout_s: float) -> str:

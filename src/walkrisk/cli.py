@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--debug", action="store_true", help="show the full trace of an error")
     running = argparse.ArgumentParser(add_help=False, parents=[shared])
     running.add_argument("--data", type=Path, metavar="FILE", help="participants' file: .dta, .sav, .csv or .parquet")
+    running.add_argument("--days", type=Path, metavar="FILE", help="days.parquet, for a study that reads days so")
     running.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: reports/STUDY)")
     running.add_argument("--jobs", type=_positive, default=1, metavar="N", help="analyses side by side (default 1)")
     running.add_argument("--seed", type=_natural, default=None, metavar="S", help="seed of everything random")
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", parents=[shared], help="every fault of a study and its data, without running")
     check.add_argument("study", type=Path, metavar="STUDY.toml")
     check.add_argument("--data", type=Path, metavar="FILE")
+    check.add_argument("--days", type=Path, metavar="FILE")
     check.set_defaults(command=_check)
     report = commands.add_parser(
         "report", parents=[shared], help="report again from what a run left, without refitting"
@@ -102,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--min-cell", type=_min_cell, default=None, metavar="K")
     report.set_defaults(command=_report)
     schema = commands.add_parser("schema", parents=[shared], help="JSON Schema of study.toml, for editors")
+    schema.add_argument("--sensors", action="store_true", help="that of sensors.toml instead")
     schema.add_argument("--out", type=Path, metavar="FILE")
     schema.set_defaults(command=_schema)
     _add_sensors(commands, shared)
@@ -209,6 +212,7 @@ def _run(arguments: argparse.Namespace) -> int:
         finished = run_file(
             arguments.study,
             data=arguments.data,
+            days=arguments.days,
             out=arguments.out,
             jobs=arguments.jobs,
             seed=arguments.seed,
@@ -229,7 +233,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from walkrisk.studies.run import check_files
 
-    sentences = check_files(arguments.study, arguments.data)
+    sentences = check_files(arguments.study, arguments.data, days=arguments.days)
     if not arguments.quiet:
         print("\n".join(sentences))
     return 0
@@ -247,9 +251,12 @@ def _report(arguments: argparse.Namespace) -> int:
 def _schema(arguments: argparse.Namespace) -> int:
     import json
 
-    from walkrisk.studies.declaration import study_schema
+    if arguments.sensors:
+        from walkrisk.sensors.settings import sensors_schema as schema
+    else:
+        from walkrisk.studies.declaration import study_schema as schema
 
-    text = json.dumps(study_schema(), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
     if arguments.out:
         try:
             arguments.out.write_text(text, encoding="utf-8")

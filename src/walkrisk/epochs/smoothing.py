@@ -31,12 +31,14 @@ class Transition:
     `matrix` (k, k): row i holds the probabilities of what follows activity i. `start` (k,): at the start of a chain.
     `weight` (k,): the evidence of a second for activity i is (weight_i * probability_i) ** exponent. The exponent is
     below 1 because neighbouring seconds are classified from overlapping windows and so repeat each other's evidence.
+    `groups` (k,): activities of one number are first added up against the others, as walking and stairs.
     """
 
     matrix: F64
     start: F64
     weight: F64
     exponent: float
+    groups: npt.NDArray[np.intp]
 
     @staticmethod
     def of(values: Mapping[str, object]) -> Transition:
@@ -44,16 +46,17 @@ class Transition:
         matrix, start, weight = (np.array(values[n], dtype=np.float64) for n in ("matrix", "start", "weight"))
         k = len(start)
         exponent = float(str(values["exponent"]))
+        groups = np.array(values["groups"], dtype=np.intp)
         rows = np.vstack([matrix.reshape(-1, k), start])
         if matrix.shape != (k, k) or (rows < 0).any() or not np.allclose(rows.sum(axis=1), 1, atol=1e-6):
             raise ValueError("each row of a transition matrix, and its start, must be probabilities that add up to 1")
-        if weight.shape != (k,) or not (weight > 0).all() or not exponent > 0:
-            raise ValueError("weights must be positive, one an activity, and the exponent positive")
-        return Transition(matrix=matrix, start=start, weight=weight, exponent=exponent)
+        if weight.shape != (k,) or groups.shape != (k,) or not (weight > 0).all() or not exponent > 0:
+            raise ValueError("weights must be positive, weights and groups one an activity, and the exponent positive")
+        return Transition(matrix=matrix, start=start, weight=weight, exponent=exponent, groups=groups)
 
 
 def smooth(probabilities: F32, transition: Transition) -> tuple[Codes, F32]:
-    """Activity code (s,) int8 and its smoothed probability (s,) float32 of each second of a whole recording.
+    """Activity code (s,) int8 and its group's smoothed probability (s,) float32 of each second of a whole recording.
 
     `probabilities` (s, k), rows of NaN where unknown: those seconds get code -1 and probability NaN, and the chain
     starts anew after them. Exact for any length: messages pass from block to block through transfer matrices, so that
@@ -70,8 +73,10 @@ def smooth(probabilities: F32, transition: Transition) -> tuple[Codes, F32]:
     following = _messages(evidence[::-1], unknown[::-1], transition.matrix.T, level, open_end=True)[::-1]
     both = forward * following
     both[~unknown] /= both[~unknown].sum(axis=1, keepdims=True)
-    codes = both.argmax(axis=1).astype(np.int8)
-    probability = both.max(axis=1).astype(np.float32)
+    together = both @ (transition.groups[:, None] == np.arange(transition.groups.max() + 1))
+    chosen = together.argmax(axis=1)
+    codes = np.where(transition.groups == chosen[:, None], both, -1).argmax(axis=1).astype(np.int8)
+    probability = together.max(axis=1).astype(np.float32)
     codes[unknown], probability[unknown] = UNKNOWN, np.nan
     return codes, probability
 

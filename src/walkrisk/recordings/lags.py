@@ -23,6 +23,7 @@ PAUSE = 20.0  # a gap this long may hide a restart, so both sides are looked at 
 SHORTEST = 1200.0  # a part shorter than this is joined to its neighbour
 FLOOR_G = 0.03
 SECOND = 50  # samples
+SMOOTH = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0  # a rounder peak, so that a parabola finds parts of a sample
 BENDING = 1.0  # weight of squared bends, in windows a knot
 HIGHPASS = butter(2, 5.0, "highpass", fs=RATE, output="sos")
 
@@ -219,7 +220,8 @@ def _envelope(source: Source, start_s: float, length_s: float) -> FloatArray | N
         return None
     moved = sosfiltfilt(HIGHPASS, axes, axis=1)
     envelope = np.log(np.sqrt(np.square(moved).sum(axis=0)) + FLOOR_G)
-    return np.asarray(np.where(valid, envelope - envelope[valid].mean(), 0.0), dtype=np.float64)
+    centred = np.where(valid, envelope - envelope[valid].mean(), 0.0)
+    return np.convolve(centred, SMOOTH, mode="same")
 
 
 def _correlate(long: FloatArray, short: FloatArray, reach: int) -> AxesArray:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from walkrisk.declarations import option
-from walkrisk.recordings.lags import Matches, best_line, coarse_lags, fit_knots, match_windows
+from walkrisk.recordings.lags import Matches, Part, best_line, coarse_lags, fit_knots, match_windows
 from walkrisk.recordings.recording import SECOND, FloatArray, Source
 from walkrisk.recordings.windows import Windows, window_summaries
 
@@ -118,20 +118,9 @@ def synchronise(
             "The two recordings share no stretch in which both sensors moved enough to compare their clocks, "
             "so they were not brought together.",
         )
-    lined: list[Matches] = []
-    doubtful = False
-    for part in parts:
-        for centre in part.lags_s:
-            found = match_windows(
-                thigh, back, part, centre, shift_s=shift, most=_most(part.stop_s - part.start_s, settings)
-            )
-            found = best_line(found, drift_limit=settings.drift_limit_s_per_day / DAY)
-            if _good(found, settings):
-                doubtful = doubtful or found.rival > RIVAL
-                if found.rival <= RIVAL:
-                    lined.append(found)
-                break
-    if not lined and doubtful:
+    likely = [found for part in parts if (found := _line(thigh, back, part, shift, settings)) is not None]
+    lined = [found for found in likely if found.rival <= RIVAL]
+    if likely and not lined:
         return _without(
             shift,
             "ambiguous",
@@ -153,13 +142,23 @@ def _most(duration_s: float, settings: Synchrony) -> int:
     return max(60, round(settings.windows_per_day * duration_s / DAY))
 
 
-def _good(found: Matches, settings: Synchrony) -> bool:
-    """Whether a line through the windows holds: enough of them, alike enough, and far above other lags."""
-    return (
-        len(found.centre_s) >= settings.fewest_windows
-        and found.match >= settings.least_match
-        and found.prominence >= PROMINENT
-    )
+def _line(thigh: Source, back: Source, part: Part, shift: float, settings: Synchrony) -> Matches | None:
+    """The common line of a part: at the first coarse lag where it stands out, or else the one that matches best.
+
+    Few windows of even walking match at many lags, so there a line that does not stand out must match twice as well.
+    """
+    most = _most(part.stop_s - part.start_s, settings)
+    spare: Matches | None = None
+    for centre in part.lags_s:
+        found = match_windows(thigh, back, part, centre, shift_s=shift, most=most)
+        found = best_line(found, drift_limit=settings.drift_limit_s_per_day / DAY)
+        if len(found.centre_s) < settings.fewest_windows or found.match < settings.least_match:
+            continue
+        if found.prominence >= PROMINENT:
+            return found
+        if found.match >= 2.0 * settings.least_match and found.prominence >= 1.0:
+            spare = found if spare is None or found.match > spare.match else spare
+    return spare
 
 
 def _clock(lined: list[Matches], common: tuple[float, float], shift: float, settings: Synchrony) -> Clock:

@@ -9,7 +9,7 @@ import numpy as np
 
 from walkrisk.days.daily import daily_rows
 from walkrisk.days.local_time import local_clock
-from walkrisk.days.seconds import ACTIVITIES, Seconds
+from walkrisk.days.seconds import ACTIVITIES, Seconds, complete_speed
 from walkrisk.days.week import Week
 from walkrisk.epochs.classifier import KINDS
 from walkrisk.epochs.epoch_table import Epochs, epochs_parquet
@@ -125,7 +125,7 @@ def _seconds(ready: Prepared, settings: SensorSettings) -> tuple[Seconds, Classi
         activity=activity,
         speed=speed,
         cadence_spm=found.cadence_spm,
-        met=met(activity, speed, settings=settings.intensity),
+        met=met(activity, complete_speed(walking | stairs, speed), settings=settings.intensity),
         both=found.kind == 1,
     )
     return seconds, found

@@ -9,7 +9,7 @@ from typing import Any
 
 from walkrisk.days.daily import DaySettings
 from walkrisk.days.local_time import TimeSettings, time_faults
-from walkrisk.declarations import build, option, read_toml
+from walkrisk.declarations import build, json_schema, option, read_toml
 from walkrisk.epochs.cadence import CadenceSettings
 from walkrisk.epochs.intensity import IntensitySettings, intensity_faults
 from walkrisk.errors import StudyFault
@@ -56,6 +56,11 @@ def load_settings(path: Path) -> SensorSettings:
     if faults or settings is None:
         raise StudyFault([f"{path.name}: {fault}" for fault in faults])
     return settings
+
+
+def sensors_schema() -> dict[str, Any]:
+    """JSON Schema of sensors.toml, for editors."""
+    return json_schema(SensorSettings, title="walkrisk sensors declaration")
 
 
 def settings_table(settings: SensorSettings) -> dict[str, Any]:

@@ -1,0 +1,120 @@
+"""Features of signals whose posture, rhythm and amount of movement are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from walkrisk.epochs.features import PAD_S, RATE_HZ, feature_names, second_features
+
+SECONDS = 90
+T = np.arange(SECONDS * RATE_HZ) / RATE_HZ
+
+
+def still(x: float, y: float, z: float) -> np.ndarray:
+    return np.repeat(np.array([[x], [y], [z]], dtype=np.float32), len(T), axis=1)
+
+
+def noise(seed: int, sd: float = 0.2) -> np.ndarray:
+    slow = np.sin(2 * np.pi * np.arange(len(T)) / 1900)
+    moved = np.random.default_rng(seed).normal(0, sd, (3, len(T))) * (slow > -0.3)
+    return (still(1, 0, 0) + moved).astype(np.float32)
+
+
+def column(features: np.ndarray, name: str, kind: str = "thigh") -> np.ndarray:
+    return features[:, feature_names(kind).index(name)]
+
+
+@pytest.mark.parametrize("kind", ["thigh+back", "thigh", "back"])
+def test_one_name_a_column(kind: str) -> None:
+    sites = kind.split("+")
+    f = second_features(noise(1) if "thigh" in sites else None, noise(2) if "back" in sites else None)
+    assert f.shape == (SECONDS, len(feature_names(kind)))
+    assert f.dtype == np.float32 and np.isfinite(f).all()
+    assert len(set(feature_names(kind))) == f.shape[1]
+
+
+def test_postures() -> None:
+    up, seated = second_features(still(1, 0, 0), None), second_features(still(0, 0, -1), None)
+    assert column(up, "thigh_incline") == pytest.approx(0, abs=1e-6)
+    assert column(seated, "thigh_incline") == pytest.approx(np.pi / 2, abs=1e-6)
+    assert column(seated, "thigh_pitch") == pytest.approx(-np.pi / 2, abs=1e-6)
+    assert column(up, "thigh_sd_vm_5s") == pytest.approx(0, abs=1e-3)
+    assert (column(up, "thigh_all_power") == 0).all()
+
+
+def test_a_rhythm_of_two_hertz_is_found() -> None:
+    a = still(1, 0, 0)
+    a[0] += 0.3 * np.sin(2 * np.pi * 2.0 * T)
+    f = second_features(a, None)[5:-5]
+    assert column(f, "thigh_all_peak_hz") == pytest.approx(2.0, abs=0.01)
+    assert np.exp(column(f, "thigh_all_power")) == pytest.approx(1.5 * 0.3**2 / 2, rel=0.05)  # Hann spreads to 3 bins
+    assert column(f, "thigh_sd_x") == pytest.approx(0.3 / np.sqrt(2), rel=1e-3)
+    assert column(f, "thigh_all_step_s") == pytest.approx(0.5, abs=0.051)
+    assert (column(f, "thigh_all_stride") > 0.8).all()
+
+
+def test_neighbours_are_at_their_own_place() -> None:
+    a = still(1, 0, 0)
+    a[:, 40 * RATE_HZ : 41 * RATE_HZ] = np.array([[0], [0], [-1]])
+    f = second_features(a, None)
+    assert np.flatnonzero(column(f, "thigh_incline") > 1).tolist() == [40]
+    assert np.flatnonzero(column(f, "thigh_incline_+2s") > 1).tolist() == [38]
+    assert np.flatnonzero(column(f, "thigh_incline_-3s") > 1).tolist() == [43]
+    assert np.flatnonzero(column(f, "thigh_incline_max_15s") > 1).tolist() == list(range(33, 48))
+    assert column(f, "thigh_incline_mean_31s")[[24, 25, 55, 56]] == pytest.approx([0, np.pi / 62, np.pi / 62, 0])
+
+
+def test_the_cut_does_not_matter() -> None:
+    thigh, back = noise(3), noise(4)
+    thigh[:, 33 * RATE_HZ : 36 * RATE_HZ] = np.nan
+    whole = second_features(thigh, back)
+    first, last = 30, 60
+    cut = slice((first - PAD_S) * RATE_HZ, (last + PAD_S) * RATE_HZ)
+    part = second_features(thigh[:, cut], back[:, cut])
+    np.testing.assert_allclose(part[PAD_S:-PAD_S], whole[first:last], rtol=1e-4, atol=1e-5)
+
+
+def test_no_second_beyond_the_padding_matters() -> None:
+    a = noise(5)
+    b = a.copy()
+    b[:, : 20 * RATE_HZ] = 3.0
+    same = slice(20 + PAD_S, None)
+    np.testing.assert_allclose(second_features(a, None)[same], second_features(b, None)[same], rtol=1e-4, atol=1e-5)
+
+
+def test_missing_seconds_are_unknown_and_taint_nobody() -> None:
+    a, back = noise(6), noise(7)
+    a[:, 40 * RATE_HZ : 43 * RATE_HZ] = np.nan  # three whole seconds
+    back[:, 60 * RATE_HZ : 60 * RATE_HZ + 30] = np.nan  # 20 of 50 samples left
+    back[:, 70 * RATE_HZ : 70 * RATE_HZ + 41] = np.nan  # 9 of 50
+    f = second_features(a, back)
+    unknown = np.isnan(f).all(axis=1)
+    assert np.flatnonzero(unknown).tolist() == [40, 41, 42, 70]
+    assert np.isfinite(f[~unknown]).all()
+    assert np.isnan(a[:, 40 * RATE_HZ]).all()  # the input is left alone
+
+
+def test_a_hole_in_a_second_is_held_from_its_nearest_samples() -> None:
+    a = still(0, 0, -1)
+    a[:, 50 * RATE_HZ : 50 * RATE_HZ + 20] = np.nan
+    f = second_features(a, None)
+    np.testing.assert_allclose(f[50], f[20], atol=1e-6)
+
+
+def test_nothing_depends_on_the_side_of_the_body_or_a_back_sensor_inside_out() -> None:
+    thigh, back = noise(8), noise(9)
+    back[2] -= 0.6
+    mirror, inside_out = np.array([[1], [-1], [1]]), np.array([[1], [-1], [-1]])
+    f = second_features(thigh, back)
+    g = second_features((thigh * mirror).astype(np.float32), (back * inside_out).astype(np.float32))
+    np.testing.assert_allclose(f, g, atol=1e-5)
+
+
+def test_what_is_no_stretch_is_refused() -> None:
+    with pytest.raises(ValueError, match="whole seconds"):
+        second_features(np.zeros((3, 120), dtype=np.float32), None)
+    with pytest.raises(ValueError, match="50 Hz"):
+        second_features(still(1, 0, 0), None, rate_hz=100)
+    with pytest.raises(ValueError, match="thigh"):
+        second_features(None, None)
