@@ -24,13 +24,17 @@ CSV_CODES |= {8: "lying", 13: "cycling", 14: "cycling", 130: "cycling", 140: "cy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """One labelled recording on whole seconds: `thigh`, `back` (3, 50 s) in g, NaN in gaps; `labels` (s,), -1 none."""
+    """One labelled recording on whole seconds: `thigh`, `back` (3, 50 s) in g, NaN in gaps; `labels` (s,), -1 none.
+
+    `origin` is the start of the first second.
+    """
 
     study: str
     subject: str
     thigh: F32
     back: F32
     labels: Labels
+    origin: np.datetime64
 
     @property
     def key(self) -> str:
@@ -78,7 +82,7 @@ def _person(
     labels = np.full(seconds, UNLABELLED)
     at = ((second.astype("datetime64[s]") - origin) / np.timedelta64(1, "s")).astype(int)
     labels[at] = codes
-    return Person(study=study, subject=subject, thigh=thigh, back=back, labels=labels)
+    return Person(study=study, subject=subject, thigh=thigh, back=back, labels=labels, origin=origin)
 
 
 def _on_grid(time_s: F64, axes: F64, seconds: int) -> F32:
@@ -103,10 +107,10 @@ def doubtful(labels: Labels) -> npt.NDArray[np.bool_]:
 def varied(person: Person, rng: np.random.Generator) -> Person:
     """As somebody else, somewhat faster or slower, might have worn the sensors.
 
-    Time is stretched by up to 12 %, each sensor turned by up to 12 degrees about a random axis, its movement made up to
-    15 % larger or smaller, gain and offset changed by up to 3 % and 30 mg, and the back sensor put off by up to 0.3 s.
+    Time is stretched by up to 20 %, each sensor turned by up to 15 degrees about a random axis, its movement made up to
+    40 % larger or 30 % smaller, gain and offset changed by up to 3 % and 30 mg, and the back put off by up to 0.3 s.
     """
-    factor = float(np.exp(rng.uniform(-0.12, 0.12)))
+    factor = float(np.exp(rng.uniform(-0.2, 0.2)))
     n = person.thigh.shape[1]
     seconds = int(n / RATE_HZ * factor)
     position = (np.arange(seconds * RATE_HZ) + 0.5) / factor - 0.5
@@ -117,7 +121,9 @@ def varied(person: Person, rng: np.random.Generator) -> Person:
     first, last = (np.clip(i, 0, len(person.labels) - 1) for i in (first, last))
     same = (person.labels[first] == person.labels[last]) & ~doubtful(person.labels)[first]
     labels = np.where(same, person.labels[first], UNLABELLED)
-    return Person(study=person.study, subject=person.subject, thigh=thigh, back=back, labels=labels)
+    return Person(
+        study=person.study, subject=person.subject, thigh=thigh, back=back, labels=labels, origin=person.origin
+    )
 
 
 def _worn_otherwise(axes: F32, position: F64, rng: np.random.Generator) -> F32:
@@ -127,8 +133,8 @@ def _worn_otherwise(axes: F32, position: F64, rng: np.random.Generator) -> F32:
     a = axes[:, low] * (1 - weight) + axes[:, low + 1] * weight
     one_second = np.full(RATE_HZ + 1, 1 / (RATE_HZ + 1))
     slow = np.stack([np.convolve(x, one_second, mode="same") for x in np.nan_to_num(a)])
-    a = slow + (a - slow) * np.exp(rng.uniform(-0.15, 0.15))
-    a = _rotation(rng, degrees=12.0) @ a
+    a = slow + (a - slow) * np.exp(rng.uniform(-0.35, 0.35))
+    a = _rotation(rng, degrees=15.0) @ a
     a = a * (1 + rng.uniform(-0.03, 0.03, (3, 1))) + rng.uniform(-0.03, 0.03, (3, 1))
     return np.asarray(a, dtype=np.float32)
 

@@ -16,19 +16,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xgboost
 from labelled import F32, UNLABELLED, Labels, Person, doubtful, read_study, varied
 
-from walkrisk.epochs.activities import ACTIVITIES
+from walkrisk.epochs.activities import ACTIVITIES, CODE
 from walkrisk.epochs.classifier import KINDS
 from walkrisk.epochs.features import feature_names, second_features
 
 HERE = Path(__file__).resolve().parent
 VERSION = "1"
 ROUNDS = 60
-COPIES = 2  # varied copies of each person
-EVERY = 2  # of their seconds, one in so many
+COPIES = 3  # varied copies of each person
+CYCLING_COPIES = 4  # further ones of their cycling alone, which few people did
+SHARE = 0.6  # of the seconds of a copy
 SEED = 20261
+NEAR_S = 4  # seconds about a change of label are all kept
+RARE = [CODE["stairs"], CODE["shuffling"]]
+EVERY = (3, 4)  # of the other seconds one in so many is kept, as recorded and in copies, with that weight
 PARAMETERS: dict[str, Any] = {
     "objective": "multi:softprob",
     "num_class": len(ACTIVITIES),
@@ -41,51 +46,77 @@ PARAMETERS: dict[str, Any] = {
     "subsample": 0.7,
     "colsample_bynode": 0.1,
     "seed": SEED,
+    "nthread": 1,
 }
-EXPONENT = 1.0
-Rows = tuple[F32, Labels]
+EXPONENT, TEMPER, WALKING_WEIGHT = 0.5, 0.3, 0.5
+TOGETHER = {"stairs": "walking", "shuffling": "standing"}
+Rows = tuple[F32, Labels, F32]
 
 
-def features_of(person: Person, kind: str) -> F32:
-    """The features of one person's seconds with the sensors of `kind`."""
-    sites = kind.split("+")
-    return second_features(person.thigh if "thigh" in sites else None, person.back if "back" in sites else None)
+def columns_of(kind: str) -> list[int]:
+    """Which columns of the features of both sensors are those of `kind`."""
+    whole = feature_names("thigh+back")
+    return [whole.index(name) for name in feature_names(kind)]
 
 
-def rows_of(person: Person, kind: str, *, number: int, copies: int = COPIES) -> list[Rows]:
-    """Features and labels of one person as recorded and in varied copies, unknown and doubtful seconds left out."""
-    out = [_known(features_of(person, kind), np.where(doubtful(person.labels), UNLABELLED, person.labels))]
-    for copy in range(copies):
-        other = varied(person, np.random.default_rng([SEED, number, copy]))
-        labels = np.where(np.arange(len(other.labels)) % EVERY == copy % EVERY, other.labels, UNLABELLED)
-        out.append(_known(features_of(other, kind), labels))
+def rows_of(person: Person, *, number: int) -> list[Rows]:
+    """Features, labels and weights of one person as recorded and in varied copies.
+
+    Unknown and doubtful seconds are left out, and most seconds within long stretches of one activity, whose weight the
+    kept ones carry.
+    """
+    labels = np.where(doubtful(person.labels), UNLABELLED, person.labels)
+    out = [_thinned(second_features(person.thigh, person.back), labels, EVERY[0], np.ones(len(labels), dtype=bool))]
+    cycles = CODE["cycling"] in labels
+    for copy in range(COPIES + (CYCLING_COPIES if cycles else 0)):
+        rng = np.random.default_rng([SEED, number, copy])
+        other = varied(person, rng)
+        part = rng.random(len(other.labels)) < SHARE
+        if copy >= COPIES:
+            part &= other.labels == CODE["cycling"]
+        out.append(_thinned(second_features(other.thigh, other.back), other.labels, EVERY[1], part))
     return out
 
 
-def _known(x: F32, labels: Labels) -> Rows:
-    use = (labels != UNLABELLED) & ~np.isnan(x[:, 0])
-    return x[use], labels[use]
+def _thinned(x: F32, labels: Labels, every: int, part: npt.NDArray[np.bool_]) -> Rows:
+    n = len(labels)
+    near = np.isin(labels, RARE)
+    for d in range(-NEAR_S, NEAR_S):
+        near[np.clip(np.flatnonzero(labels[1:] != labels[:-1]) + 1 + d, 0, n - 1)] = True
+    weight = np.where(near, 1.0, every).astype(np.float32)
+    use = (near | (np.arange(n) % every == 0)) & part & (labels != UNLABELLED) & ~np.isnan(x[:, 0])
+    return x[use], labels[use], weight[use]
 
 
-def fit(rows: Iterable[Rows], *, threads: int = 1, **changes: object) -> xgboost.Booster:
+def fit(rows: Iterable[Rows], kind: str) -> xgboost.Booster:
     """One classifier from the rows of many people."""
     pieces = list(rows)
-    x, y = np.concatenate([x for x, _ in pieces]), np.concatenate([y for _, y in pieces])
-    parameters = PARAMETERS | {"nthread": threads} | changes
-    data = xgboost.QuantileDMatrix(x, label=y, max_bin=PARAMETERS["max_bin"], nthread=threads)
-    return xgboost.train(parameters, data, num_boost_round=ROUNDS)
+    x, y, weight = (np.concatenate([p[i] for p in pieces]) for i in range(3))
+    data = xgboost.QuantileDMatrix(x[:, columns_of(kind)], label=y, weight=weight, max_bin=PARAMETERS["max_bin"])
+    return xgboost.train(PARAMETERS, data, num_boost_round=ROUNDS)
 
 
-def chain_of(labels: Sequence[Labels], *, exponent: float = EXPONENT) -> dict[str, Any]:
-    """The transition settings of walkrisk.epochs.smoothing.Transition, as lists, from the labels of many people."""
+def chain_of(labels: Sequence[Labels]) -> dict[str, Any]:
+    """The settings of walkrisk.epochs.smoothing.Transition, as lists, from the labels of many people.
+
+    Transition probabilities are raised to the power TEMPER and scaled anew: the features already see half a minute, so
+    the chain is to settle doubts of seconds, not to hold activities together.
+    """
     k = len(ACTIVITIES)
     counts = np.full((k, k), 0.5)
     for y in labels:
         both = (y[:-1] != UNLABELLED) & (y[1:] != UNLABELLED)
         np.add.at(counts, (y[:-1][both], y[1:][both]), 1)
-    start = counts.sum(axis=1) / counts.sum()
-    matrix = counts / counts.sum(axis=1, keepdims=True)
-    return {"matrix": matrix.tolist(), "start": start.tolist(), "weight": np.ones(k).tolist(), "exponent": exponent}
+    tempered = (counts / counts.sum(axis=1, keepdims=True)) ** TEMPER
+    weight = np.ones(k)
+    weight[[CODE["walking"], CODE["stairs"]]] = WALKING_WEIGHT
+    return {
+        "matrix": (tempered / tempered.sum(axis=1, keepdims=True)).tolist(),
+        "start": (counts.sum(axis=1) / counts.sum()).tolist(),
+        "weight": weight.tolist(),
+        "exponent": EXPONENT,
+        "groups": [CODE[TOGETHER.get(name, name)] for name in ACTIVITIES],
+    }
 
 
 def read_everyone(arguments: argparse.Namespace) -> list[Person]:
@@ -96,7 +127,6 @@ def folders(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--harth", type=Path, required=True, help="folder of HARTH (csv, or thigh/, trunk/, ...)")
     parser.add_argument("--har70plus", type=Path, required=True, help="folder of HAR70+ in either layout")
-    parser.add_argument("--threads", type=int, default=1)
     return parser
 
 
@@ -106,18 +136,18 @@ def main() -> None:
     arguments = parser.parse_args()
     people = read_everyone(arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
+    rows = [r for i, p in enumerate(people) for r in rows_of(p, number=i)]
     shipped = {}
     for kind in KINDS:
-        rows = [r for i, p in enumerate(people) for r in rows_of(p, kind, number=i)]
         file = kind.replace("+", "_") + ".ubj"
-        fit(rows, threads=arguments.threads).save_model(arguments.out / file)
+        fit(rows, kind).save_model(arguments.out / file)
         shipped[kind] = {
             "file": file,
             "sha256": hashlib.sha256((arguments.out / file).read_bytes()).hexdigest(),
             "features": list(feature_names(kind)),
             "transition": chain_of([p.labels for p in people]),
         }
-        print(f"{kind}: {sum(len(y) for _, y in rows):,} seconds, {len(feature_names(kind))} features", flush=True)
+        print(f"{kind}: {sum(len(y) for _, y, _ in rows):,} seconds, {len(feature_names(kind))} features", flush=True)
     _write(arguments.out / "classifiers.json", people, shipped)
 
 
@@ -128,7 +158,7 @@ def _write(path: Path, people: Sequence[Person], shipped: dict[str, Any]) -> Non
         "activities": list(ACTIVITIES),
         "trained_on": {s: [p.subject for p in people if p.study == s] for s in ("harth", "har70plus")},
         "labelled_seconds": int(sum((p.labels != UNLABELLED).sum() for p in people)),
-        "parameters": PARAMETERS | {"rounds": ROUNDS, "varied_copies": COPIES},
+        "parameters": PARAMETERS | {"rounds": ROUNDS, "varied_copies": COPIES, "cycling_copies": CYCLING_COPIES},
         "xgboost": xgboost.__version__,
         "numpy": np.__version__,
         "classifiers": shipped,

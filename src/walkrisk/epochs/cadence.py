@@ -15,13 +15,35 @@ Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-Plan = tuple[tuple[int, tuple[int, ...]], ...]
 Basis = tuple[Float32Array, Float32Array, Float32Array, int]
 
-THIGH: Plan = ((0, (1, 2, 3, 4)), (2, (1, 2, 3)))
-"""(axis, harmonics of the stride): a thigh swings once a stride, along the femur and forward."""
-BACK: Plan = ((0, (1, 2, 4)), (1, (1, 3)))
-"""(axis, harmonics of the stride): a trunk rises once a step (even harmonics) and sways once a stride (odd ones)."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """How walking is felt along an axis: harmonics of the stride, what each counts, and the SD in g at 100 steps/min.
+
+    The SD grows as cadence to the power `exponent`; an axis whose SD says little of cadence has None.
+    """
+
+    axis: int
+    harmonics: tuple[int, ...]
+    weights: tuple[float, ...]
+    sd_g: float | None = None
+    exponent: float = 1.0
+
+
+Plan = tuple[Rhythm, ...]
+
+THIGH: Plan = (
+    Rhythm(axis=0, harmonics=(1, 2, 3, 4), weights=(1.0, 1.0, 1.0, 1.0), sd_g=0.34, exponent=2.6),
+    Rhythm(axis=2, harmonics=(1, 2, 3), weights=(1.0, 1.0, 1.0), sd_g=0.37, exponent=1.9),
+)
+"""A thigh swings once a stride, along the femur and forward."""
+BACK: Plan = (
+    Rhythm(axis=0, harmonics=(1, 2, 4), weights=(0.5, 1.0, 1.0), sd_g=0.17, exponent=2.7),
+    Rhythm(axis=1, harmonics=(1, 3), weights=(1.0, 1.0)),
+)
+"""A trunk rises once a step (even harmonics, hardly the first) and sways once a stride (odd ones)."""
 
 WORKING_HZ = 25.0  # samples are averaged in blocks down to about this rate
 HIGHEST_HZ = 8.0  # harmonics above this are left out
@@ -29,6 +51,10 @@ GRID = 0.03  # log step of the candidate stride rates
 NOISE_G = 0.01  # movement below this is not told from the sensors' noise
 EVIDENCE = 10.0  # log-likelihood a unit of -log(unexplained power): half the independent samples of a window
 SPREAD = 0.35  # SD of log cadence around the usual one, before the signal is seen
+RUNNING_SPREAD = 0.2  # the same of running
+STRENGTH_SPREAD = 0.25  # SD of log cadence around what the strength of the movement says; 0.11 in the labelled people
+STRENGTH_MOST = 4.0  # the most that it says against any cadence
+BEYOND = 1e3  # held against cadences that walking, or running, does not have
 STEP_COST = 0.7  # log-likelihood a GRID step from one second to the next
 JUMP_COST = 6.0  # the most that any change from one second to the next costs
 HALT_S = 10.0  # a halt of this length or more ends what the seconds before it say about those after it
@@ -48,6 +74,9 @@ class CadenceSettings:
     slowest_spm: float = option(30.0, doc="Lowest cadence looked for (steps/min).")
     fastest_spm: float = option(220.0, doc="Highest cadence looked for (steps/min).")
     usual_spm: float = option(105.0, doc="Cadence leaned to where the signal does not decide (steps/min).")
+    walking_fastest_spm: float = option(150.0, doc="Highest cadence of seconds known to be walking (steps/min).")
+    running_slowest_spm: float = option(130.0, doc="Lowest cadence of seconds known to be running (steps/min).")
+    running_usual_spm: float = option(165.0, doc="Cadence leaned to in seconds known to be running (steps/min).")
 
 
 DEFAULT = CadenceSettings()
@@ -59,6 +88,7 @@ def cadence_spm(
     walking: BoolArray,
     *,
     rate_hz: float,
+    running: BoolArray | None = None,
     settings: CadenceSettings = DEFAULT,
 ) -> Float32Array:
     """Cadence (S,) in steps/min of each second of `walking` (S,), NaN in all others.
@@ -85,9 +115,9 @@ def cadence_spm(
     sensors = [(axes, plan) for axes, plan in ((thigh, THIGH), (back, BACK)) if axes is not None]
     if not len(second) or not sensors:
         return cadence
-    evidence, moved = _evidence(sensors, walking, rate_hz, settings)
+    evidence, strength, moved = _evidence(sensors, walking, rate_hz, settings)
     stride_hz = stride_rates(settings)
-    lean = ((np.log(120.0 * stride_hz / settings.usual_spm) / SPREAD) ** 2 / 2).astype(np.float32)
+    lean = _lean(strength, None if running is None else running[second], settings)
     best = _likeliest(evidence - lean, _coupling(second))
     cadence[second] = np.where(moved, 120.0 * _between(evidence, best, stride_hz), np.nan)
     return cadence
@@ -107,36 +137,64 @@ def stride_rates(settings: CadenceSettings) -> FloatArray:
 
 def _evidence(
     sensors: list[tuple[Float32Array, Plan]], walking: BoolArray, rate_hz: float, settings: CadenceSettings
-) -> tuple[Float32Array, BoolArray]:
-    """Log-likelihood (T, F) of each stride rate in each walking second, and whether anything moved in it (T,)."""
+) -> tuple[Float32Array, Float32Array, BoolArray]:
+    """Of each walking second: log-likelihood (T, F) of each stride rate, log of the cadence in steps/min that the
+    strength of its movement would have (T,), and whether anything moved in it (T,).
+    """
     block = max(1, round(rate_hz / WORKING_HZ))
     hz = rate_hz / block
     windows = _windows(walking, settings.window_s)
     new = np.diff(windows[0], prepend=-1.0) != 0  # seconds of one short bout, or of a bout's end, share a window
     windows, window_of = windows[:, new], np.cumsum(new) - 1
     evidence = np.zeros((windows.shape[1], len(stride_rates(settings))), dtype=np.float32)
+    strength, heard = np.zeros((2, len(evidence)), dtype=np.float32)
     moved = np.zeros(len(evidence), dtype=np.bool_)
     for axes, plan in sensors:
-        for axis, harmonics in plan:
-            signal = _block_means(axes[axis], block)
-            basis = _basis(settings, harmonics, hz)
+        for rhythm in plan:
+            signal = _block_means(axes[rhythm.axis], block)
+            basis = _basis(settings, rhythm.harmonics, rhythm.weights, hz)
             for i in range(0, len(evidence), BATCH):
                 j = slice(i, i + BATCH)
                 share, power = _explained(_cut(signal, windows[:, j], hz, len(basis[0])), basis)
                 evidence[j] -= np.float32(EVIDENCE) * np.log1p(-np.minimum(share, np.float32(MOST_EXPLAINED)))
-                moved[j] |= power > NOISE_G**2
-    return evidence[window_of], moved[window_of]
+                known = power > NOISE_G**2
+                moved[j] |= known
+                if rhythm.sd_g is not None:
+                    power = np.maximum(power, np.float32(NOISE_G**2))
+                    strength[j] += known * np.log(power / np.float32(rhythm.sd_g**2)) / np.float32(2 * rhythm.exponent)
+                    heard[j] += known
+    strength = np.where(heard > 0, np.log(100.0) + strength / np.maximum(heard, 1), np.nan).astype(np.float32)
+    return evidence[window_of], strength[window_of], moved[window_of]
+
+
+def _lean(strength: Float32Array, running: BoolArray | None, settings: CadenceSettings) -> Float32Array:
+    """What is held against each stride rate in each walking second (T, F), before its rhythm is looked at."""
+    log_spm = np.log(120.0 * stride_rates(settings))
+
+    def away(usual: npt.ArrayLike, spread: float) -> FloatArray:
+        return np.asarray(((log_spm - np.log(usual)) / spread) ** 2 / 2)
+
+    off = (log_spm.astype(np.float32) - strength[:, None]) / np.float32(STRENGTH_SPREAD)
+    by_strength = np.minimum(np.nan_to_num(off**2 / 2), np.float32(STRENGTH_MOST))
+    lean = by_strength + away(settings.usual_spm, SPREAD).astype(np.float32)
+    if running is not None:
+        lean[:, log_spm > np.log(settings.walking_fastest_spm) + GRID / 2] += np.float32(BEYOND)
+        run = away(settings.running_usual_spm, RUNNING_SPREAD)
+        run[log_spm < np.log(settings.running_slowest_spm) - GRID / 2] += BEYOND
+        lean[running] = run
+    return lean
 
 
 def _explained(windows: Float32Array, basis: Basis) -> tuple[Float32Array, Float32Array]:
-    """Share (w, F) of each window's power in the harmonics of each stride rate, and that power (w,) in g2."""
+    """Share (w, F) of each window's power in the weighted harmonics of each stride rate, and that power (w,) in g2."""
     taper, trend, waves, width = basis
+    inside = (windows != 0) @ (taper**2)
     windows = windows * (taper / np.sqrt(np.sum(taper**2)))
     windows -= (windows @ trend.T) @ trend
     power = np.einsum("ij,ij->i", windows, windows)
     parts = (windows @ waves).reshape(len(windows), -1, width)
     share = np.einsum("ijk,ijk->ij", parts, parts) / (power + np.float32(NOISE_G**2))[:, None]
-    return share, power
+    return share, power * (np.sum(taper**2) / np.maximum(inside, taper[len(taper) // 2]))
 
 
 def _windows(walking: BoolArray, window_s: float) -> FloatArray:
@@ -179,8 +237,8 @@ def _cut(signal: Float32Array, windows_s: FloatArray, hz: float, width: int) -> 
 
 
 @lru_cache(maxsize=16)
-def _basis(settings: CadenceSettings, harmonics: tuple[int, ...], hz: float) -> Basis:
-    """Taper (n,), orthonormal mean and slope (2, n), harmonics (n, F 2H) orthonormal for each rate, and 2H."""
+def _basis(settings: CadenceSettings, harmonics: tuple[int, ...], weights: tuple[float, ...], hz: float) -> Basis:
+    """Taper (n,), orthonormal mean and slope (2, n), harmonics (n, F 2H) orthogonal for each rate, and 2H."""
     n = round(settings.window_s * hz)
     time = (np.arange(n) - (n - 1) / 2) / hz
     taper = np.cos(np.pi * time / settings.window_s)  # its square, the weight, is Hann's
@@ -191,6 +249,7 @@ def _basis(settings: CadenceSettings, harmonics: tuple[int, ...], hz: float) -> 
         waves = [taper * wave for phase in phases for wave in (np.cos(phase), np.sin(phase))]
         block = np.zeros((n, 2 * len(harmonics)))
         block[:, : len(waves)] = np.linalg.qr(np.stack((*trend, *waves), axis=1))[0][:, 2:]
+        block *= np.sqrt(np.repeat(weights, 2))
         blocks.append(block)
     waves_of_all = np.concatenate(blocks, axis=1)
     return (

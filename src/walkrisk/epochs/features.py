@@ -151,7 +151,7 @@ def _sensor_features(a: F32, known: Bools, *, signed: bool) -> list[F32]:
         columns += [_shift(filled[:, SECOND.index(name)], d) for d in SHIFTS]
     columns += _far(second, known)
     active = (five[3] ** 2 + five[4] ** 2 + five[5] ** 2 > ACTIVE_G**2) & known
-    columns += _spectra(a, vm, second, known, active)
+    columns += _spectra(a, vm, known, active)
     return columns
 
 
@@ -276,7 +276,8 @@ def _moving_mean(x: F32, half: int, known: Bools) -> F32:
     total = p[:n].copy()
     for d in range(1, 2 * half + 1):
         total += p[d : d + n]
-    return total[:, :-1] / np.maximum(total[:, -1:], 1)
+    mean: F32 = total[:, :-1] / np.maximum(total[:, -1:], np.float32(1))
+    return mean
 
 
 def _moving_extreme(x: F32, half: int, pick: np.ufunc) -> F32:
@@ -287,15 +288,13 @@ def _moving_extreme(x: F32, half: int, pick: np.ufunc) -> F32:
     return best
 
 
-def _spectra(a: F32, vm: F32, second: F32, known: Bools, active: Bools) -> list[F32]:
+def _spectra(a: F32, vm: F32, known: Bools, active: Bools) -> list[F32]:
     """Band powers, peak and periodicity over 5 s of all axes together and of the vector magnitude."""
     rows = np.flatnonzero(active)
     width = len(BANDS_HZ) + 7
     out = np.zeros((len(active), 2 * width), dtype=np.float32)
     if len(rows):
-        half = np.matmul(np.concatenate([a, vm[None]]), _averager(25))  # 25 Hz
-        half -= half.mean(axis=2, keepdims=True) * ~known[None, :, None]
-        power = [_power(half[c], known, rows) for c in range(4)]
+        power = [_power(channel @ _averager(25), known, rows) for channel in (*a, vm)]
         for i, p in enumerate((power[0] + power[1] + power[2], power[3])):
             out[rows, i * width : (i + 1) * width] = _rhythm(p)
     return list(out.T)
@@ -311,7 +310,7 @@ def _power(x: F32, known: Bools, rows: npt.NDArray[np.intp]) -> F32:
     window *= there[:, :, None]
     out = window.reshape(len(rows), -1) @ _basis(k * (2 * h + 1), k)
     f = len(FREQUENCIES_HZ)
-    return out[:, :f] ** 2 + out[:, f:] ** 2
+    result: F32 = out[:, :f] ** 2 + out[:, f:] ** 2
     return result
 
 
@@ -329,7 +328,8 @@ def _rhythm(power: F32) -> F32:
     f = FREQUENCIES_HZ.astype(np.float32)
     total = power.sum(axis=1) + np.float32(1e-9)
     share = power / total[:, None]
-    bands = [share[:, (f >= low) & (f < high)].sum(axis=1) for low, high in BANDS_HZ]
+    inside = [(f >= low) & (f < high) for low, high in BANDS_HZ]
+    bands = (share @ np.stack(inside, axis=1).astype(np.float32)).T
     top = share.argmax(axis=1)
     r = share @ np.cos(2 * np.pi * FREQUENCIES_HZ[:, None] * LAGS_S).astype(np.float32)
     early, late = r[:, LAGS_S < 0.8], r[:, LAGS_S >= 0.8]

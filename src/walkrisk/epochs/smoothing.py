@@ -31,7 +31,8 @@ class Transition:
     `matrix` (k, k): row i holds the probabilities of what follows activity i. `start` (k,): at the start of a chain.
     `weight` (k,): the evidence of a second for activity i is (weight_i * probability_i) ** exponent. The exponent is
     below 1 because neighbouring seconds are classified from overlapping windows and so repeat each other's evidence.
-    `groups` (k,): activities of one number are first added up against the others, as walking and stairs.
+    `groups` (k,): activities of one number are first added up against the others, as walking and stairs; between the
+    activities of one group the second's own probabilities decide.
     """
 
     matrix: F64
@@ -75,7 +76,8 @@ def smooth(probabilities: F32, transition: Transition) -> tuple[Codes, F32]:
     both[~unknown] /= both[~unknown].sum(axis=1, keepdims=True)
     together = both @ (transition.groups[:, None] == np.arange(transition.groups.max() + 1))
     chosen = together.argmax(axis=1)
-    codes = np.where(transition.groups == chosen[:, None], both, -1).argmax(axis=1).astype(np.int8)
+    own = np.where(transition.groups == chosen[:, None], probabilities, np.float32(-1))
+    codes = own.argmax(axis=1).astype(np.int8)
     probability = together.max(axis=1).astype(np.float32)
     codes[unknown], probability[unknown] = UNKNOWN, np.nan
     return codes, probability

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import median_filter
 
 from walkrisk.recordings.axivity_index import IntArray, SectorIndex
 from walkrisk.recordings.recording import FloatArray
@@ -143,7 +142,9 @@ def _wild(
         if len(rows) < 3:
             continue
         lead = index.anchor_s[rows] - (start[i:j] + index.anchor[rows]) / rate[rows]
-        middle = median_filter(lead, size=min(_NEIGHBOURS, len(rows) - (1 - len(rows) % 2)), mode="reflect")
+        size = min(_NEIGHBOURS, len(rows) - (1 - len(rows) % 2))
+        beside = np.lib.stride_tricks.sliding_window_view(np.pad(lead, size // 2, mode="symmetric"), size)
+        middle = np.median(beside, axis=1)
         room = _tolerance(_NEIGHBOURS / 2.0 * index.count[rows] / rate[rows], rate[rows], index.coarse[rows])
         near = np.concatenate(([False], jumps[i : j - 1])) | np.concatenate((jumps[i : j - 1], [False]))
         found.append(rows[near & (np.abs(lead - middle) > room)])

@@ -9,7 +9,6 @@ import numpy as np
 from walkrisk.errors import RecordingFault
 from walkrisk.recordings.axivity import open_axivity
 from walkrisk.recordings.recording import AxesArray, FloatArray, Recording, Source
-from walkrisk.recordings.tabular import open_csv, open_parquet
 
 READABLE = (
     "walkrisk reads Axivity .cwa files, and .csv and .parquet tables with a time column and accelerations in g "
@@ -49,6 +48,8 @@ def _open(path: Path, site: str | None) -> Source:
     suffix = path.suffix.lower()
     if head[:2] in (b"MD", b"AX") or suffix == ".cwa":
         return open_axivity(path)
+    from walkrisk.recordings.tabular import open_csv, open_parquet  # loads pandas, which .cwa does without
+
     if head.startswith(b"PAR1"):
         return open_parquet(path, site=site)
     for magic, what in _STRANGERS:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from walkrisk.epochs import features
 from walkrisk.epochs.activities import ACTIVITIES as CLASSES
 from walkrisk.epochs.cadence import PAD_S as CADENCE_PAD_S
-from walkrisk.epochs.cadence import WORKING_HZ, cadence_spm
+from walkrisk.epochs.cadence import cadence_spm
 from walkrisk.epochs.classifier import KINDS, Classifier, Kind, load_classifier
 from walkrisk.epochs.epoch_table import ACTIVITIES
 from walkrisk.epochs.smoothing import smooth
@@ -27,7 +27,7 @@ STRETCH_S = 7200
 ON_FOOT = [CLASSES.index(name) for name in ("walking", "stairs", "running")]
 LEAST_ON_FOOT = 0.05  # probability from which a second's signal is kept for its cadence
 NEAR_S = 3  # and that of so many seconds on either side
-KEPT_HZ = round(WORKING_HZ)
+KEPT_HZ = RATE_HZ // 2  # what cadence works at
 CODES = np.array([ACTIVITIES.index(name) for name in CLASSES] + [ACTIVITIES.index("unknown")], dtype=np.uint8)
 
 
@@ -111,10 +111,15 @@ def _smoothed(
     activity = np.full(len(kind), CODES[-1], dtype=np.uint8)
     certainty = np.full(len(kind), np.nan, dtype=np.float32)
     for name, classifier in classifiers.items():
-        mine = kind == 1 + KINDS.index(name)
-        if mine.any():
-            codes, sure = smooth(np.where(mine[:, None], probability, np.float32("nan")), classifier.transition)
-            activity[mine], certainty[mine] = CODES[codes[mine]], sure[mine]
+        mine = np.flatnonzero(kind == 1 + KINDS.index(name))
+        if not len(mine):
+            continue
+        runs = np.cumsum(np.diff(mine, prepend=mine[0]) > 1)  # the chain starts anew after each
+        apart = np.full((len(mine) + int(runs[-1]), len(CLASSES)), np.nan, dtype=np.float32)
+        place = np.arange(len(mine)) + runs
+        apart[place] = probability[mine]
+        codes, sure = smooth(apart, classifier.transition)
+        activity[mine], certainty[mine] = CODES[codes[place]], sure[place]
     return activity, certainty
 
 
@@ -125,8 +130,8 @@ def _may_step(axes: Mapping[str, Float32Array], p: Float32Array, *, low: int, fi
     second = np.flatnonzero(near[first - low : last - low]) + first - low
     signals = {}
     for site, a in axes.items():
-        parts = a.reshape(3, -1, KEPT_HZ, RATE_HZ // KEPT_HZ)[:, second]
-        signals[site] = parts.mean(axis=3).transpose(1, 0, 2)
+        pairs = a.reshape(3, -1, RATE_HZ)[:, second]
+        signals[site] = ((pairs[..., ::2] + pairs[..., 1::2]) / np.float32(2)).transpose(1, 0, 2)
     return _Steps(second + low, signals)
 
 

@@ -37,7 +37,8 @@ def test_probabilities_add_up_and_unknown_stays_unknown(kind: str) -> None:
     f = posture((1, 0, 0), (1, 0, 0), kind)
     f[7] = np.nan
     p = load_classifier(kind).probabilities(f)  # type: ignore[arg-type]
-    assert p.shape == (SECONDS, len(ACTIVITIES)) and p.dtype == np.float32
+    assert p.shape == (SECONDS, len(ACTIVITIES))
+    assert p.dtype == np.float32
     assert np.isnan(p[7]).all()
     assert np.delete(p, 7, axis=0).sum(axis=1) == pytest.approx(1, abs=1e-5)
 
@@ -90,4 +91,5 @@ def test_shipped_files_are_small_and_complete() -> None:
 def test_merging_is_declared(stairs: bool, shuffling: bool, expected: list[int]) -> None:
     codes = np.array([CODE[n] for n in ("walking", "stairs", "standing", "shuffling", "cycling")] + [-1], dtype=np.int8)
     merged = merge(codes, ActivitySettings(stairs_as_walking=stairs, shuffling_as_standing=shuffling))
-    assert merged.tolist() == expected and merged.dtype == np.int8
+    assert merged.tolist() == expected
+    assert merged.dtype == np.int8

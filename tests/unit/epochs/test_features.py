@@ -30,7 +30,8 @@ def test_one_name_a_column(kind: str) -> None:
     sites = kind.split("+")
     f = second_features(noise(1) if "thigh" in sites else None, noise(2) if "back" in sites else None)
     assert f.shape == (SECONDS, len(feature_names(kind)))
-    assert f.dtype == np.float32 and np.isfinite(f).all()
+    assert f.dtype == np.float32
+    assert np.isfinite(f).all()
     assert len(set(feature_names(kind))) == f.shape[1]
 
 

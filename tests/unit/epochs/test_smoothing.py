@@ -83,9 +83,11 @@ def test_certain_impossible_and_empty() -> None:
     certain = np.zeros((50, K), dtype=np.float32)
     certain[:, 2] = 1
     codes, probability = smooth(certain, CHAIN)
-    assert (codes == 2).all() and (probability > 0.99).all()
+    assert (codes == 2).all()
+    assert (probability > 0.99).all()
     codes, probability = smooth(np.full((4, K), np.nan, dtype=np.float32), CHAIN)
-    assert (codes == -1).all() and np.isnan(probability).all()
+    assert (codes == -1).all()
+    assert np.isnan(probability).all()
     assert len(smooth(np.empty((0, K), dtype=np.float32), CHAIN)[0]) == 0
 
 
@@ -102,5 +104,5 @@ def test_certain_impossible_and_empty() -> None:
 def test_settings_that_are_no_chain_are_refused(change: dict[str, object]) -> None:
     good = {"matrix": [[0.5, 0.5], [0.5, 0.5]], "start": [0.5, 0.5], "weight": [1, 1], "exponent": 1, "groups": [0, 1]}
     assert Transition.of(good).exponent == 1
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="must be"):
         Transition.of(good | change)
