@@ -276,8 +276,7 @@ def _moving_mean(x: F32, half: int, known: Bools) -> F32:
     total = p[:n].copy()
     for d in range(1, 2 * half + 1):
         total += p[d : d + n]
-    mean: F32 = total[:, :-1] / np.maximum(total[:, -1:], np.float32(1))
-    return mean
+    return np.asarray(total[:, :-1] / np.maximum(total[:, -1:], 1), dtype=np.float32)
 
 
 def _moving_extreme(x: F32, half: int, pick: np.ufunc) -> F32:
