@@ -7,6 +7,7 @@ FOLDER holds `mobilised_lowback/` (Mobilise-D, doi 10.5281/zenodo.7547125: back 
 `cwa/openmovement_example-610-steps.cwa` (610 steps by its name). What is not there is left out, and said.
 
 The constants of walkrisk.epochs.cadence were chosen on these same recordings, so errors in other people will be larger.
+Seconds are said to be walking or running as labelled; "running said to be walking" is what a wrong label would cost.
 No reference steps exist for the thigh here: there, two sensors that know nothing of each other are compared.
 """
 
@@ -88,7 +89,8 @@ def strides_of(back: np.ndarray, standards: Any) -> Iterator[Row]:
             walking = np.zeros(seconds, dtype=bool)
             for bout in bouts:
                 walking[int(bout.Start) : int(np.ceil(bout.End))] = True
-            found = cadence_spm(None, axes.astype(np.float32), walking, rate_hz=rate)
+            none = np.zeros(seconds, dtype=bool)
+            found = cadence_spm(None, axes.astype(np.float32), walking, rate_hz=rate, running=none)
             for bout in bouts:
                 mine = found[int(bout.Start) : int(np.ceil(bout.End))]
                 same = {"signal": signal, "system": system}
@@ -153,15 +155,17 @@ def labelled_seconds(truth: Path) -> pd.DataFrame:
     inside = (at >= 0) & (at < count)
     named[at[inside]] = labels.astype(str).to_numpy()[inside]
     out = []
-    for activity, words in (
-        ("walking", ("walking", "stairs (ascending)", "stairs (descending)")),
-        ("running", ("running",)),
+    for activity, words, run in (
+        ("walking", ("walking", "stairs (ascending)", "stairs (descending)"), False),
+        ("running", ("running",), True),
+        ("running said to be walking", ("running",), False),
     ):
         mask = np.isin(named, words)
+        running = mask & run
         edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
         found = {
-            "thigh": cadence_spm(both[0], None, mask, rate_hz=50.0)[mask],
-            "back": cadence_spm(None, both[1], mask, rate_hz=50.0)[mask],
+            "thigh": cadence_spm(both[0], None, mask, rate_hz=50.0, running=running)[mask],
+            "back": cadence_spm(None, both[1], mask, rate_hz=50.0, running=running)[mask],
             "bout_s": np.repeat(edges[1::2] - edges[::2], edges[1::2] - edges[::2]),
         }
         out.append(pd.DataFrame(found).assign(subject=truth.stem, activity=activity))

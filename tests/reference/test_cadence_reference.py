@@ -49,10 +49,10 @@ def test_the_table_in_the_project_is_the_one_the_script_makes(table: pd.DataFram
 def test_bouts_agree_with_strides_measured_at_the_feet(table: pd.DataFrame, system: str) -> None:
     bouts = table[(table["unit"] == "bout") & (table["signal"] == AX3)]
     bouts = bouts[bouts["compared"] == f"back, {system} strides"]
-    assert row(bouts, by="all")["mean_absolute_error"] < 6.5
+    assert row(bouts, by="all")["mean_absolute_error"] < 4.5
     assert abs(row(bouts, by="all")["bias"]) < 2
     assert row(bouts, by="speed_m_s", band="1 to below 1.2")["mean_absolute_error"] < 2.5
-    assert row(bouts, by="cadence_spm", band="below 90")["mean_absolute_error"] < 12
+    assert row(bouts, by="cadence_spm", band="below 90")["mean_absolute_error"] < 5.5
 
 
 def test_thigh_and_back_find_the_same_slow_walking_in_old_age(table: pd.DataFrame) -> None:
@@ -61,15 +61,22 @@ def test_thigh_and_back_find_the_same_slow_walking_in_old_age(table: pd.DataFram
     assert slow["n"] > 5000
     assert slow["median_absolute_error"] < 1
     assert slow["within_10_percent"] > 0.9
-    assert row(old, by="all")["within_10_percent"] > 0.94
-    assert old[old["by"] == "subject"]["within_10_percent"].min() > 0.85
+    assert row(old, by="all")["within_10_percent"] > 0.955
+    assert row(old, by="all")["mean_absolute_error"] < 1.6
+    assert old[old["by"] == "subject"]["within_10_percent"].min() > 0.9
 
 
 def test_thigh_and_back_find_the_same_walking_and_running(table: pd.DataFrame) -> None:
     harth = table[table["data"] == "harth"]
-    assert row(harth, compared="thigh and back, walking", by="all")["within_10_percent"] > 0.94
+    assert row(harth, compared="thigh and back, walking", by="all")["within_10_percent"] > 0.95
     running = row(harth, compared="thigh and back, running", by="cadence_spm", band="from 110")
     assert running["within_5_percent"] > 0.99
+    mislabelled = row(harth, compared="thigh and back, running said to be walking", by="all")
+    assert mislabelled["within_5_percent"] > 0.99
+    assert (
+        abs(mislabelled["mean_reference"] - row(harth, compared="thigh and back, running", by="all")["mean_reference"])
+        < 2
+    )
 
 
 def test_counted_steps_are_found(table: pd.DataFrame) -> None:

@@ -35,12 +35,12 @@ class Rhythm:
 Plan = tuple[Rhythm, ...]
 
 THIGH: Plan = (
-    Rhythm(axis=0, harmonics=(1, 2, 3, 4), weights=(1.0, 1.0, 1.0, 1.0), sd_g=0.34, exponent=2.6),
-    Rhythm(axis=2, harmonics=(1, 2, 3), weights=(1.0, 1.0, 1.0), sd_g=0.37, exponent=1.9),
+    Rhythm(axis=0, harmonics=(1, 2, 3, 4), weights=(0.9, 1.0, 0.7, 0.5), sd_g=0.34, exponent=2.6),
+    Rhythm(axis=2, harmonics=(1, 2, 3), weights=(0.9, 1.0, 0.8), sd_g=0.37, exponent=1.9),
 )
 """A thigh swings once a stride, along the femur and forward."""
 BACK: Plan = (
-    Rhythm(axis=0, harmonics=(1, 2, 4), weights=(0.5, 1.0, 1.0), sd_g=0.17, exponent=2.7),
+    Rhythm(axis=0, harmonics=(1, 2, 4), weights=(0.4, 1.0, 0.8), sd_g=0.17, exponent=2.7),
     Rhythm(axis=1, harmonics=(1, 3), weights=(1.0, 1.0)),
 )
 """A trunk rises once a step (even harmonics, hardly the first) and sways once a stride (odd ones)."""
@@ -54,7 +54,7 @@ SPREAD = 0.35  # SD of log cadence around the usual one, before the signal is se
 RUNNING_SPREAD = 0.2  # the same of running
 STRENGTH_SPREAD = 0.25  # SD of log cadence around what the strength of the movement says; 0.11 in the labelled people
 STRENGTH_MOST = 4.0  # the most that it says against any cadence
-BEYOND = 1e3  # held against cadences that walking, or running, does not have
+BEYOND = 6.0  # held against cadences that walking, or running, hardly has: a wrong label must not force an octave
 STEP_COST = 0.7  # log-likelihood a GRID step from one second to the next
 JUMP_COST = 6.0  # the most that any change from one second to the next costs
 HALT_S = 10.0  # a halt of this length or more ends what the seconds before it say about those after it
@@ -74,9 +74,13 @@ class CadenceSettings:
     slowest_spm: float = option(30.0, doc="Lowest cadence looked for (steps/min).")
     fastest_spm: float = option(220.0, doc="Highest cadence looked for (steps/min).")
     usual_spm: float = option(105.0, doc="Cadence leaned to where the signal does not decide (steps/min).")
-    walking_fastest_spm: float = option(150.0, doc="Highest cadence of seconds known to be walking (steps/min).")
-    running_slowest_spm: float = option(130.0, doc="Lowest cadence of seconds known to be running (steps/min).")
-    running_usual_spm: float = option(165.0, doc="Cadence leaned to in seconds known to be running (steps/min).")
+    walking_fastest_spm: float = option(
+        150.0, doc="Above this, seconds said to be walking need strong evidence (steps/min)."
+    )
+    running_slowest_spm: float = option(
+        130.0, doc="Below this, seconds said to be running need strong evidence (steps/min)."
+    )
+    running_usual_spm: float = option(165.0, doc="Cadence leaned to in seconds said to be running (steps/min).")
 
 
 DEFAULT = CadenceSettings()
@@ -94,20 +98,26 @@ def cadence_spm(
     """Cadence (S,) in steps/min of each second of `walking` (S,), NaN in all others.
 
     `thigh`, `back`: (3, n) in g at `rate_hz` from the start of the first second, x along the body, y sideways, z
-    forward or backward, NaN where unknown; either may be None. For every candidate stride rate f the share R2 of a
-    window's power in the harmonics of f is found by least squares (Hann weights, mean and slope removed), on x and z of
-    the thigh and x and y of the back, whose odd and even harmonics tell stride from step. The stride
-    rates of all seconds together are where this is highest:
+    forward or backward, NaN where unknown; either may be None. `running` (S,): which of the seconds of `walking` are
+    running, the rest being walking or stairs; None where that is not known. For every candidate stride rate f the
+    weighted share R2 of a window's power in the harmonics of f is found by least squares (Hann weights, mean and slope
+    removed), on x and z of the thigh and x and y of the back, whose odd and even harmonics tell stride from step. The
+    stride rates of all seconds together are where this is highest:
 
-        sum over seconds and axes of -EVIDENCE log(1 - R2(f)) - (log(120 f / usual) / SPREAD)^2 / 2 - cost of changes,
+        sum over seconds and axes of -EVIDENCE log(1 - R2(f)) - lean(120 f) - cost of changes,
 
-    a change costing STEP_COST a grid step, at most JUMP_COST, less across a halt and nothing from HALT_S on; cadence is
-    120 f, between grid points from a parabola. Windows stay inside their bout, so that standing beside it does not
-    count. A second without movement or without samples on every sensor has NaN. A recording may be cut into stretches
-    that overlap by PAD_S.
+    cadence being 120 f, between grid points from a parabola. The lean keeps a rhythm's half and double apart:
+    (log(c / usual) / SPREAD)^2 / 2 for the usual cadence, the same for the cadence c = 100 (SD / sd_g)^(1 / exponent)
+    that the strength of the movement would have (STRENGTH_SPREAD, at most STRENGTH_MOST: slow walking is weak
+    walking), and BEYOND above `walking_fastest_spm`. Running has a usual cadence of its own, BEYOND below
+    `running_slowest_spm`, and nothing from strength. A change costs STEP_COST a grid step, at most JUMP_COST, less
+    across a halt and nothing from HALT_S on. Windows stay inside their bout, so that standing beside it does not count.
+    A second without movement or without samples on every sensor has NaN. A recording may be cut into stretches that
+    overlap by PAD_S.
 
     Assumes two steps a stride and a rhythm steady over some seconds: at turns and single steps it is a guess near the
-    neighbouring seconds. The constants were chosen on the labelled recordings named in analyses/activity_classifier.
+    neighbouring seconds. The constants were chosen on the labelled recordings named in analyses/activity_classifier;
+    that people walk below some 140 steps/min and run above: Hum Mov Sci 90 (2023), doi 10.1016/j.humov.2023.103117.
     Likeliest sequence: Forney 1973, doi 10.1109/PROC.1973.9030.
     """
     cadence = np.full(len(walking), np.nan, dtype=np.float32)
@@ -194,7 +204,7 @@ def _explained(windows: Float32Array, basis: Basis) -> tuple[Float32Array, Float
     power = np.einsum("ij,ij->i", windows, windows)
     parts = (windows @ waves).reshape(len(windows), -1, width)
     share = np.einsum("ijk,ijk->ij", parts, parts) / (power + np.float32(NOISE_G**2))[:, None]
-    return share, power * (np.sum(taper**2) / np.maximum(inside, taper[len(taper) // 2]))
+    return share, power * (np.sum(taper**2) / np.maximum(inside, np.float32(1.0)))
 
 
 def _windows(walking: BoolArray, window_s: float) -> FloatArray:

@@ -116,7 +116,7 @@ def _messages(evidence: F64, broken: Bools, matrix: F64, start: F64, *, open_end
 
 def _advance(m: F64, e: F64, stop: Bools, matrix: F64, start: F64) -> F64:
     """Messages (blocks, r, k) one second on; scaled over each block's r rows together, which keeps their ratios."""
-    new: F64 = (m * e[:, None]) @ matrix
+    new: F64 = ((m * e[:, None]).reshape(-1, matrix.shape[0]) @ matrix).reshape(m.shape)  # one product for all blocks
     if stop.any():
         new[stop] = m[stop].sum(axis=2, keepdims=True) * start
     new /= new.sum(axis=(1, 2), keepdims=True)

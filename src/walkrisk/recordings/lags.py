@@ -7,8 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import uniform_filter1d
-from scipy.signal import butter, sosfiltfilt
 
 from walkrisk.recordings.recording import AxesArray, FloatArray, Source
 from walkrisk.recordings.resampling import on_grid
@@ -22,10 +20,15 @@ NEAR = 0.25  # seconds from the common line within which a window's own lag is l
 PAUSE = 20.0  # a gap this long may hide a restart, so both sides are looked at apart
 SHORTEST = 1200.0  # a part shorter than this is joined to its neighbour
 FLOOR_G = 0.03
-SECOND = 50  # samples
+HIGHPASS_HZ, HIGHPASS_ORDER = 6.0, 8.0
+EDGE = 150  # samples over which the ends of an envelope fade, so that cutting it out makes no event of its own
+WHITEN = 0.9  # power of the cross-spectrum divided out: at 1 only its phases count
+ROUGH = 5  # samples a step in the first search for a drift
+APART = 0.2  # seconds by which another line must differ to be a rival
+CYCLE = 2.5  # seconds within which a rival may be a step or a stride off
 SMOOTH = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0  # a rounder peak, so that a parabola finds parts of a sample
 BENDING = 1.0  # weight of squared bends, in windows a knot
-HIGHPASS = butter(2, 5.0, "highpass", fs=RATE, output="sos")
+AT_ONCE = 1.05  # two clocks set by one computer are seldom seconds apart: what the score of no lag is multiplied by
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +54,40 @@ class _Movement:
         """Movement less its mean over ten minutes, in [-2, 2], 0 where unknown."""
         known = np.isfinite(self.raw)
         filled = np.where(known, self.raw, 0.0)
-        share = uniform_filter1d(known.astype(np.float64), 61, mode="constant")
-        mean = uniform_filter1d(filled, 61, mode="constant") / np.maximum(share, 1e-9)
+        mean = _running(filled, 61) / np.maximum(_running(known.astype(np.float64), 61), 1e-9)
         return np.asarray(np.where(known, np.clip(filled - mean, -2.0, 2.0), 0.0))
+
+
+def _running(x: FloatArray, width: int) -> FloatArray:
+    """Sums (n,) of `width` (odd) values around each, 0 beyond the ends."""
+    half = width // 2
+    sums = np.concatenate((np.zeros(half + 1), np.cumsum(x), np.full(half, x.sum())))
+    return np.asarray(sums[width:] - sums[:-width], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matches:
-    """Windows of common movement: back-clock centres (k,), cross-correlations (k, 2 reach + 1) around `around_s`.
+    """Windows of common movement: back-clock centres (k,), agreement (k, 2 reach + 1) at lags around `around_s`.
 
-    `correlation` is of the envelope, `slow` of its mean over a second, in which single steps are lost and starts and
-    stops remain. `line`(t) = intercept + slope (t - middle) is the common lag, `lag_s` (k,) each window's own near it.
-    `match` is the mean correlation along the line, `prominence` that over the highest more than 2 s away, `rival` the
-    height of the next best line within 2.5 s (a step or a stride off), as a share of it.
+    `line`(t) = intercept + slope (t - middle) is the common lag, `lag_s` (k,) each window's own near it. `match` is the
+    mean agreement along the line. `lead` and `lead_in_cycle` tell how far the line is ahead of its closest rival
+    elsewhere and of the closest within 2.5 s (a step or a stride off): the mean over windows of the difference of the
+    two agreements, in standard errors.
     """
 
     start_s: float
     stop_s: float
     around_s: float
     centre_s: FloatArray
-    correlation: AxesArray
-    slow: AxesArray
+    agreement: AxesArray
     lag_s: FloatArray
     weight: FloatArray
     middle_s: float = 0.0
     intercept_s: float = 0.0
     slope: float = 0.0
     match: float = 0.0
-    prominence: float = 0.0
-    rival: float = 0.0
+    lead: float = 0.0
+    lead_in_cycle: float = 0.0
 
     def line(self, at: float) -> float:
         """The common lag at a back-clock second."""
@@ -154,6 +162,7 @@ def _likeliest(a: _Movement, b: _Movement, start: float, stop: float, search_s: 
     at = lags + base
     within = (at > -len(y)) & (at < len(x))
     lags, values = lags[within], score[at[within] % size]
+    values = np.where(np.abs(lags) <= 1, values * AT_ONCE, values)
     found: list[float] = []
     for k in np.argsort(-values)[:200]:
         if values[k] > 0.0 and all(abs(lags[k] * STEP - f) > 60.0 for f in found):
@@ -164,27 +173,23 @@ def _likeliest(a: _Movement, b: _Movement, start: float, stop: float, search_s: 
 
 
 def match_windows(thigh: Source, back: Source, part: Part, lag: float, *, shift_s: float, most: int) -> Matches:
-    """Cross-correlations of the log envelope in up to `most` windows of movement, spread over the part."""
-    starts = _choose(part, lag, shift_s, most)
+    """Agreement of the log envelopes in up to `most` windows of movement, spread over the part."""
     reach = int(REACH * RATE)
     centres: list[float] = []
     rows: list[AxesArray] = []
-    slow: list[AxesArray] = []
-    for start in starts:
+    for start in _choose(part, lag, shift_s, most):
         moved = _envelope(back, start, WINDOW)
         still = _envelope(thigh, start + shift_s + lag - REACH, WINDOW + 2 * REACH)
         if moved is None or still is None:
             continue
         centres.append(start + WINDOW / 2.0)
-        rows.append(_correlate(still, moved, reach))
-        slow.append(_correlate(uniform_filter1d(still, SECOND), uniform_filter1d(moved, SECOND), reach))
+        rows.append(_agreement(still, moved, reach))
     return Matches(
         start_s=part.start_s,
         stop_s=part.stop_s,
         around_s=lag,
         centre_s=np.array(centres),
-        correlation=np.array(rows, dtype=np.float32).reshape(len(rows), 2 * reach + 1),
-        slow=np.array(slow, dtype=np.float32).reshape(len(rows), 2 * reach + 1),
+        agreement=np.array(rows, dtype=np.float32).reshape(len(rows), 2 * reach + 1),
         lag_s=np.empty(0),
         weight=np.empty(0),
     )
@@ -212,106 +217,136 @@ def _choose(part: Part, lag: float, shift_s: float, most: int) -> list[float]:
     return [b.first_s - shift_s + (i + p) * STEP for p in picked]
 
 
-def _envelope(source: Source, start_s: float, length_s: float) -> FloatArray | None:
-    """Log of the acceleration vector's length above 5 Hz, at 50 Hz; None where more than a tenth is unknown."""
+def _envelope(source: Source, start_s: float, length_s: float) -> AxesArray | None:
+    """Log of the acceleration vector's length above 6 Hz, at 50 Hz; None where more than a tenth is unknown."""
     n = round(length_s * RATE)
     axes, valid = on_grid(source.samples(start_s - 0.5, start_s + length_s + 0.5), start_s, n, RATE)
     if valid.sum() < 0.9 * n:
         return None
-    moved = sosfiltfilt(HIGHPASS, axes, axis=1)
+    axes -= axes.mean(axis=1, keepdims=True)
+    ratio = (np.fft.rfftfreq(n, 1.0 / RATE) / HIGHPASS_HZ) ** HIGHPASS_ORDER
+    moved = np.fft.irfft(np.fft.rfft(axes) * (ratio / (1.0 + ratio)).astype(np.float32), n)
     envelope = np.log(np.sqrt(np.square(moved).sum(axis=0)) + FLOOR_G)
     centred = np.where(valid, envelope - envelope[valid].mean(), 0.0)
-    return np.convolve(centred, SMOOTH, mode="same")
+    fade = 0.5 - 0.5 * np.cos(np.pi * (np.arange(EDGE) + 0.5) / EDGE)
+    centred[:EDGE] *= fade
+    centred[-EDGE:] *= fade[::-1]
+    return np.asarray(centred, dtype=np.float32)
 
 
-def _correlate(long: FloatArray, short: FloatArray, reach: int) -> AxesArray:
-    """Correlations (2 reach + 1,) of `short` with each stretch of `long`, which begins `reach` before it."""
-    n = len(short)
-    size = 1 << len(long).bit_length()
-    top = np.fft.irfft(np.fft.rfft(long, size) * np.conj(np.fft.rfft(short, size)), size)[: 2 * reach + 1]
-    sums = np.concatenate(([0.0], np.cumsum(long)))
-    squares = np.concatenate(([0.0], np.cumsum(long * long)))
-    total, square = (s[n:] - s[:-n] for s in (sums, squares))
-    spread = np.sqrt(np.maximum(square - total**2 / n, 1e-9) * max(float((short * short).sum()), 1e-9))
-    return np.asarray((top - total * short.mean()) / spread, dtype=np.float32)
+def _agreement(long: AxesArray, short: AxesArray, reach: int) -> AxesArray:
+    """Whitened cross-correlation (2 reach + 1,) of `short` with each stretch of `long`, which begins `reach` before it.
+
+    1 where both agree in every frequency. Division by the size of the cross-spectrum takes the weight from the lines of
+    an even gait, in which a step too far agrees as well, and gives it to what happens once: starts, stops, knocks, the
+    unevenness of steps. A phase that gait has between the sites counts for little, too. Generalised cross-correlation
+    with phase transform: Knapp and Carter 1976 (doi 10.1109/TASSP.1976.1162830).
+    """
+    size = len(long)
+    cross = np.fft.rfft(long) * np.conj(np.fft.rfft(short, size))
+    height = np.abs(cross)
+    cross /= (height + 0.02 * height.mean() + 1e-12) ** WHITEN
+    top = np.convolve(np.fft.irfft(cross, size)[: 2 * reach + 1], SMOOTH, mode="same")
+    return np.asarray(top * (size / 2.0 / max(float(np.abs(cross).sum()), 1e-12)), dtype=np.float32)
 
 
 def best_line(found: Matches, *, drift_limit: float) -> Matches:
-    """The line of lags with the highest correlation over all windows, and each window's own lag near it.
-
-    The line is chosen by the sum of both correlations, because even strides fit one step off nearly as well.
-    """
-    k, width = found.correlation.shape
+    """The line of lags with the highest mean agreement, how far ahead it is, and each window's own lag near it."""
+    k, width = found.agreement.shape
     if k == 0:
         return found
     middle = float(np.median(found.centre_s))
     apart = found.centre_s - middle
-    slope = _best_slope(found.correlation + found.slow, apart, drift_limit)
-    move = np.round(slope * apart * RATE).astype(np.int64)
-    fine, both = (_stacked(c, move) for c in (found.correlation, found.correlation + found.slow))
-    top = int(both.argmax())
+    slope, others = _slopes(found.agreement, apart, drift_limit)
+    along = _along(found.agreement, slope * apart)
+    mean = along.mean(axis=0)
+    top = int(mean.argmax())
     steps = np.abs(np.arange(width) - top) / RATE
-    others = fine[steps > 2.0]
-    prominence = (fine[top] - others.mean()) / max(float(np.abs(others - others.mean()).max()), 1e-6)
-    beside = (steps > 0.2) & (steps < 2.5)
-    rival = min(float(c[beside].max() / max(c[top], 1e-6)) for c in (fine, both))
+    ahead = _ahead(along[:, [top]], along)
+    tilted = [_ahead(along[:, top], lane) for lane in (_best_lane(found.agreement, b * apart) for b in others)]
+    in_cycle = float(ahead[(steps > APART) & (steps < CYCLE)].min())
     intercept = (top - width // 2) / RATE
-    own, weight = _own_lags(found.correlation, intercept + slope * apart)
+    own, weight = _own_lags(found.agreement, intercept + slope * apart)
     keep = weight > 0.0
     return replace(
         found,
         centre_s=found.centre_s[keep],
-        correlation=found.correlation[keep],
-        slow=found.slow[keep],
+        agreement=found.agreement[keep],
         lag_s=own[keep] + found.around_s,
         weight=weight[keep],
         middle_s=middle,
         intercept_s=intercept + found.around_s,
         slope=slope,
-        match=float(fine[top]),
-        prominence=float(prominence),
-        rival=rival,
+        match=float(mean[top]),
+        lead=min([float(ahead[steps >= CYCLE].min()), *map(float, tilted)]),
+        lead_in_cycle=in_cycle,
     )
 
 
-def _best_slope(correlation: AxesArray, apart: FloatArray, drift_limit: float) -> float:
-    """The drift (s/s) with the highest summed correlation: to 0.12 s at the last window, then to 0.03 s."""
+def _ahead(line: npt.NDArray[np.floating], rival: npt.NDArray[np.floating]) -> FloatArray:
+    """Mean of line - rival over windows (axis 0) in standard errors; an even one counts as a window more."""
+    less = line - rival
+    k = len(less)
+    error = np.sqrt((np.square(less - less.mean(axis=0)).sum(axis=0) + 1e-4) / k / (k + 1.0))
+    return np.asarray(less.mean(axis=0) / error, dtype=np.float64)
+
+
+def _slopes(agreement: AxesArray, apart: FloatArray, drift_limit: float) -> tuple[float, list[float]]:
+    """The drift (s/s) with the highest mean agreement, and up to eight rivals: the best that differ by a step or more.
+
+    Looked for in steps of 0.1 s at the furthest window, then of 0.02 s.
+    """
+    k, width = agreement.shape
+    box = np.cumsum(np.pad(agreement, ((0, 0), (ROUGH, ROUGH))), axis=1)
+    rough = (box[:, ROUGH:] - box[:, :-ROUGH])[:, ::ROUGH] / ROUGH
     reach = max(float(np.abs(apart).max()), 1.0)
-    rough = 0.12 / reach
-    n = int(np.ceil(drift_limit / rough))
+    step = ROUGH / RATE / reach
+    n = int(np.ceil(drift_limit / step))
+    slopes = np.arange(-n, n + 1) * step
+    heights = np.array([_stacked(rough, np.round(b * apart * RATE / ROUGH).astype(np.int64)).max() for b in slopes])
+    first = slopes[int(np.argmax(heights))]
+    near = first + np.arange(-6, 7) * step / 5.0
+    best = float(near[int(np.argmax([_along(agreement, b * apart).mean(axis=0).max() for b in near]))])
+    far = np.flatnonzero(np.abs(slopes - best) * reach > 2.0 * APART)
+    return best, [float(slopes[i]) for i in far[np.argsort(-heights[far])[:8]]]
 
-    def best(slopes: npt.NDArray[np.floating]) -> float:
-        heights = [_stacked(correlation, np.round(b * apart * RATE).astype(np.int64)).max() for b in slopes]
-        return float(slopes[int(np.argmax(heights))])
 
-    first = best(np.arange(-n, n + 1) * rough)
-    return best(first + np.arange(-4, 5) * rough / 4.0)
+def _along(agreement: AxesArray, lags_s: FloatArray) -> AxesArray:
+    """Agreement (k, width) at lags around each window's own `lags_s` (k,); 0 where a window does not reach."""
+    width = agreement.shape[1]
+    at = np.arange(width) + np.round(lags_s * RATE).astype(np.int64)[:, None]
+    values = np.take_along_axis(agreement, np.clip(at, 0, width - 1), axis=1)
+    return np.where((at >= 0) & (at < width), values, np.float32(0.0))
 
 
-def _stacked(correlation: AxesArray, move: npt.NDArray[np.int64]) -> FloatArray:
-    """Mean over windows of the correlations, each shifted by `move` samples; 0 where a window does not reach."""
-    k, width = correlation.shape
+def _best_lane(agreement: AxesArray, lags_s: FloatArray) -> AxesArray:
+    """Agreement (k,) along the best line of one drift."""
+    along = _along(agreement, lags_s)
+    return np.asarray(along[:, int(along.mean(axis=0).argmax())])
+
+
+def _stacked(agreement: npt.NDArray[np.floating], move: npt.NDArray[np.int64]) -> FloatArray:
+    """Mean over windows, each shifted by `move` steps; 0 where a window does not reach."""
+    k, width = agreement.shape
     out = np.zeros(width)
-    for row, by in zip(correlation, move, strict=True):
-        if by >= width or by <= -width:
-            continue
-        if by >= 0:
+    for row, by in zip(agreement, move.tolist(), strict=True):
+        if 0 <= by < width:
             out[: width - by] += row[by:]
-        else:
+        elif -width < by < 0:
             out[-by:] += row[: width + by]
     return out / k
 
 
-def _own_lags(correlation: AxesArray, line: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Each window's lag (k,) of highest correlation near the line, to a part of a sample; weight 0 where at an edge."""
-    k, width = correlation.shape
+def _own_lags(agreement: AxesArray, line: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Each window's lag (k,) of highest agreement near the line, to a part of a sample; weight 0 where at an edge."""
+    k, width = agreement.shape
     near = int(NEAR * RATE)
     centre = np.round(line * RATE).astype(np.int64) + width // 2
     inside = (centre >= near + 1) & (centre < width - near - 1)
     at = np.clip(centre, near + 1, width - near - 2)[:, None] + np.arange(-near, near + 1)
     rows = np.arange(k)
-    top = at[rows, np.take_along_axis(correlation, at, axis=1).argmax(axis=1)]
-    low, mid, high = (correlation[rows, top + d].astype(np.float64) for d in (-1, 0, 1))
+    top = at[rows, np.take_along_axis(agreement, at, axis=1).argmax(axis=1)]
+    low, mid, high = (agreement[rows, top + d].astype(np.float64) for d in (-1, 0, 1))
     curve = np.minimum(low - 2.0 * mid + high, -1e-9)
     part = np.clip(0.5 * (low - high) / curve, -0.5, 0.5)
     sure = inside & (np.abs(top - np.clip(centre, near + 1, width - near - 2)) < near) & (mid > 0.1)

@@ -14,8 +14,7 @@ from walkrisk.recordings.windows import Windows, window_summaries
 
 DAY = 86400.0
 Verdict = Literal["synchronised", "constant only", "too little movement", "ambiguous", "not found"]
-RIVAL = 0.97  # the summed correlation a step or stride away, as a share of the best
-PROMINENT = 1.3  # the summed correlation over the highest at lags more than 2 s away
+AHEAD = 4.0  # standard errors by which a line must match better than any other
 SAME_SETTING = 0.3  # seconds by which the lag may change across a pause before it is taken for a new clock setting
 
 
@@ -27,7 +26,7 @@ class Synchrony:
     drift_limit_s_per_day: float = option(10.0, doc="Fastest drift looked for, seconds a day.")
     windows_per_day: int = option(36, doc="60-second windows of movement compared a day.")
     fewest_windows: int = option(8, doc="Fewest matching windows on which a clock is taken as found.")
-    least_match: float = option(0.25, doc="Least mean correlation of the matched movement.")
+    least_match: float = option(0.1, doc="Least mean agreement of the matched movement, of 1.")
     least_span: float = option(0.25, doc="Share of the common time that matched windows must span for a drift.")
     knot_h: float = option(6.0, doc="Hours between the points at which the lag may bend.")
 
@@ -39,7 +38,7 @@ class Clock:
     thigh second = back second + shift_s + lag(back second), seconds counted from each recording's own origin;
     `shift_s` is the distance of the two origins, lag the line through (`knot_s`, `knot_lag_s`), kept constant outside.
     `offset_s` is the lag where the back's recording starts, `slope_s_per_day` its mean change, `residual_ms` the median
-    absolute distance of the windows' own lags from it, `match` their mean correlation, `windows` their number and
+    absolute distance of the windows' own lags from it, `match` their mean agreement (1: the same in every frequency), `windows` their number and
     `span` the share of the common time between the first and the last; `restarts` counts changes of a clock's setting.
     """
 
@@ -59,7 +58,7 @@ class Clock:
     @property
     def found(self) -> bool:
         """Whether the two recordings can be laid side by side."""
-        return self.verdict in ("synchronised", "constant only")
+        return self.verdict in ("synchronised", "constant only", "ambiguous")
 
     def lag(self, back_s: FloatArray) -> FloatArray:
         """Seconds (n,) by which the back's clock is behind the thigh's at `back_s` (n,), origins set aside."""
@@ -91,12 +90,12 @@ def synchronise(
     """The clock of the back sensor, from movement that both sensors felt.
 
     1. The 10-s movement of both records is cross-correlated, part by part, over all lags up to `search_h`.
-    2. In 60-s windows with movement, the log envelope above 5 Hz of both (heel strikes, starts and stops; no axis is
-       used, so it does not matter how a sensor was worn) is cross-correlated at 50 Hz over +-16 s.
-    3. The line lag = a + b t with the highest correlation summed over all windows is taken, of the envelope and of its
-       one-second mean (starts, stops, changes of pace), so that a step or stride too far, which fits one steady walk,
-       does not fit the next; where it does ("ambiguous"), nothing is done. Then each window's own maximum within
-       0.25 s of the line.
+    2. In 60-s windows with movement, the log envelope above 6 Hz of both (heel strikes, starts and stops; no axis is
+       used, so it does not matter how a sensor was worn) is cross-correlated at 50 Hz over +-16 s, whitened, so that
+       what happens once counts more than what every stride repeats.
+    3. The line lag = a + b t with the highest mean over all windows is taken. It must be ahead of every other line by
+       four standard errors of the windows' differences; where only lines a step or a stride off come nearer than
+       that, it is used and said to be "ambiguous". Then each window's own maximum within 0.25 s of the line.
     4. A bisquare line through those, free to bend a little every `knot_h`, gives the lag; parts of the record between
        pauses have their own where a clock was set anew.
 
@@ -119,22 +118,15 @@ def synchronise(
             "so they were not brought together.",
         )
     likely = [found for part in parts if (found := _line(thigh, back, part, shift, settings)) is not None]
-    lined = [found for found in likely if found.rival <= RIVAL]
-    if likely and not lined:
-        return _without(
-            shift,
-            "ambiguous",
-            "The two sensors moved together, but so evenly that their clocks could be a step apart, "
-            "so they were not brought together.",
-        )
-    if not lined:
+    lined = [found for found in likely if found.lead_in_cycle >= AHEAD]
+    if not likely:
         return _without(
             shift,
             "not found",
             "No lag was found at which the two sensors moved together: these two files do not seem to belong "
             "together, so they were not brought together.",
         )
-    return _clock(lined, (parts[0].start_s, parts[-1].stop_s), shift, settings)
+    return _clock(lined or likely, (parts[0].start_s, parts[-1].stop_s), shift, settings, is_sure=bool(lined))
 
 
 def _most(duration_s: float, settings: Synchrony) -> int:
@@ -143,25 +135,23 @@ def _most(duration_s: float, settings: Synchrony) -> int:
 
 
 def _line(thigh: Source, back: Source, part: Part, shift: float, settings: Synchrony) -> Matches | None:
-    """The common line of a part: at the first coarse lag where it stands out, or else the one that matches best.
-
-    Few windows of even walking match at many lags, so there a line that does not stand out must match twice as well.
-    """
+    """The common line of a part, at the first coarse lag where one stands out; else the one surest but for a step."""
     most = _most(part.stop_s - part.start_s, settings)
     spare: Matches | None = None
     for centre in part.lags_s:
         found = match_windows(thigh, back, part, centre, shift_s=shift, most=most)
         found = best_line(found, drift_limit=settings.drift_limit_s_per_day / DAY)
-        if len(found.centre_s) < settings.fewest_windows or found.match < settings.least_match:
+        if len(found.centre_s) < settings.fewest_windows or found.match < settings.least_match or found.lead < AHEAD:
             continue
-        if found.prominence >= PROMINENT:
+        if found.lead_in_cycle >= AHEAD:
             return found
-        if found.match >= 2.0 * settings.least_match and found.prominence >= 1.0:
-            spare = found if spare is None or found.match > spare.match else spare
+        spare = found if spare is None or found.lead > spare.lead else spare
     return spare
 
 
-def _clock(lined: list[Matches], common: tuple[float, float], shift: float, settings: Synchrony) -> Clock:
+def _clock(
+    lined: list[Matches], common: tuple[float, float], shift: float, settings: Synchrony, *, is_sure: bool
+) -> Clock:
     """The clock through all matched windows, in as many pieces as it was set."""
     groups = _groups(lined)
     shortest = settings.least_span * (common[1] - common[0]) / len(groups)
@@ -179,11 +169,11 @@ def _clock(lined: list[Matches], common: tuple[float, float], shift: float, sett
     residual_ms = 1000.0 * float(np.median(np.abs(np.concatenate(residuals))))
     knot_s, knot_lag = _increasing(np.concatenate(knots), np.concatenate(lags))
     count = sum(len(m.centre_s) for m in lined)
-    verdict: Verdict = "synchronised" if any(bends) else "constant only"
+    verdict: Verdict = ("synchronised" if any(bends) else "constant only") if is_sure else "ambiguous"
     slope = _slope(knots, lags)
     return Clock(
         verdict=verdict,
-        sentence=_sentence(verdict, float(knot_lag[0]), slope, residual_ms, count, len(groups) - 1),
+        sentence=_sentence(verdict, float(knot_lag[0]), slope, residual_ms, count, len(groups) - 1, any(bends)),
         shift_s=shift,
         knot_s=knot_s,
         knot_lag_s=knot_lag,
@@ -235,15 +225,19 @@ def _increasing(knot_s: FloatArray, knot_lag: FloatArray) -> tuple[FloatArray, F
     return np.array(keep_s), np.array(keep_lag)
 
 
-def _sentence(verdict: Verdict, offset: float, slope: float, residual_ms: float, count: int, restarts: int) -> str:
+def _sentence(
+    verdict: Verdict, offset: float, slope: float, residual_ms: float, count: int, restarts: int, has_drift: bool
+) -> str:
     """What was done, for a person."""
     side = "behind" if offset >= 0 else "ahead of"
     text = f"The back sensor's clock was {abs(offset):.2f} s {side} the thigh's"
-    if verdict == "synchronised":
+    if has_drift:
         text += f" and drifted {slope:+.2f} s a day"
     text += f" ({count} windows of common movement, median deviation {residual_ms:.0f} ms); this was removed."
-    if verdict == "constant only":
+    if not has_drift:
         text += " The windows span too little of the recording for a drift, so none was removed."
+    if verdict == "ambiguous":
+        text += " The person moved so evenly that this is known to within about a step or a stride (0.5 to 1.3 s) only."
     if restarts:
         text += f" A clock was set anew {restarts} time{'s' if restarts > 1 else ''} within the recording."
     return text
