@@ -50,7 +50,7 @@ def test_bouts_agree_with_strides_measured_at_the_feet(table: pd.DataFrame, syst
     bouts = table[(table["unit"] == "bout") & (table["signal"] == AX3)]
     bouts = bouts[bouts["compared"] == f"back, {system} strides"]
     assert row(bouts, by="all")["mean_absolute_error"] < 4.5
-    assert abs(row(bouts, by="all")["bias"]) < 2
+    assert abs(row(bouts, by="all")["bias"]) < 3.5
     assert row(bouts, by="speed_m_s", band="1 to below 1.2")["mean_absolute_error"] < 2.5
     assert row(bouts, by="cadence_spm", band="below 90")["mean_absolute_error"] < 5.5
 

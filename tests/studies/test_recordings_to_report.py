@@ -149,7 +149,8 @@ def test_every_second_of_a_day_is_in_one_column(made: Made) -> None:
 def test_walking_is_near_the_truth(made: Made, truth: pd.DataFrame) -> None:
     found = made.days.groupby("participant_id")["walking_s"].sum() / 60
     error = (found - truth["walking_min"]).abs()
-    assert (error <= FAR_OFF_MIN + FAR_OFF_SHARE * truth["walking_min"]).all(), error.round(1).to_dict()
+    far_off = error > FAR_OFF_MIN + FAR_OFF_SHARE * truth["walking_min"]
+    assert not far_off.any(), error[far_off].round(1).to_dict()
     assert found.sum() == pytest.approx(truth["walking_min"].sum(), rel=FAR_OFF_ON_AVERAGE)
     assert np.corrcoef(found, truth["walking_min"])[0, 1] > 0.99
 
@@ -159,7 +160,7 @@ def test_steps_and_wear_are_near_the_truth(made: Made, truth: pd.DataFrame) -> N
     assert found["steps"].sum() == pytest.approx(truth["steps"].sum(), rel=0.08)
     wrong_h = (found["wear_s"] / 3600 - truth["worn_h"]).abs()
     assert wrong_h.median() < 0.1
-    assert (wrong_h < 0.25).sum() >= PEOPLE - 2, wrong_h.round(2).to_dict()
+    assert (wrong_h < 0.25).sum() >= PEOPLE - 2, wrong_h[wrong_h >= 0.25].round(2).to_dict()
 
 
 def test_the_flow_counts_who_has_a_valid_day(made: Made, truth: pd.DataFrame) -> None:
@@ -180,7 +181,8 @@ def test_halves_and_crude_ratios_by_hand(made: Made, exposure: str) -> None:
     risk = one.groupby(one[exposure] > half)["outcome"].mean()
     rows = estimates(made, "main")
     assert rows.loc[(exposure, "crude"), "estimate"] == pytest.approx(risk[True] / risk[False], rel=1e-9)
-    limits = rows.loc[[(exposure, "adjusted")], ["conf_low", "estimate", "conf_high"]].to_numpy()[0]
+    adjusted = rows.query("exposure == @exposure and model == 'adjusted'")
+    limits = adjusted[["conf_low", "estimate", "conf_high"]].to_numpy()[0]
     assert 0 < limits[0] < limits[1] < limits[2] < np.inf
 
 

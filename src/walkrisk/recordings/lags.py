@@ -24,6 +24,7 @@ HIGHPASS_HZ, HIGHPASS_ORDER = 6.0, 8.0
 EDGE = 150  # samples over which the ends of an envelope fade, so that cutting it out makes no event of its own
 WHITEN = 0.9  # power of the cross-spectrum divided out: at 1 only its phases count
 ROUGH = 5  # samples a step in the first search for a drift
+CLEAR = 3.0  # agreement from which a window tells a lag of its own
 APART = 0.2  # seconds by which another line must differ to be a rival
 CYCLE = 2.5  # seconds within which a rival may be a step or a stride off
 SMOOTH = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0  # a rounder peak, so that a parabola finds parts of a sample
@@ -237,7 +238,7 @@ def _envelope(source: Source, start_s: float, length_s: float) -> AxesArray | No
 def _agreement(long: AxesArray, short: AxesArray, reach: int) -> AxesArray:
     """Whitened cross-correlation (2 reach + 1,) of `short` with each stretch of `long`, which begins `reach` before it.
 
-    1 where both agree in every frequency. Division by the size of the cross-spectrum takes the weight from the lines of
+    In units of its own root mean square over those lags. Division by the size of the cross-spectrum takes the weight from the lines of
     an even gait, in which a step too far agrees as well, and gives it to what happens once: starts, stops, knocks, the
     unevenness of steps. A phase that gait has between the sites counts for little, too. Generalised cross-correlation
     with phase transform: Knapp and Carter 1976 (doi 10.1109/TASSP.1976.1162830).
@@ -247,7 +248,7 @@ def _agreement(long: AxesArray, short: AxesArray, reach: int) -> AxesArray:
     height = np.abs(cross)
     cross /= (height + 0.02 * height.mean() + 1e-12) ** WHITEN
     top = np.convolve(np.fft.irfft(cross, size)[: 2 * reach + 1], SMOOTH, mode="same")
-    return np.asarray(top * (size / 2.0 / max(float(np.abs(cross).sum()), 1e-12)), dtype=np.float32)
+    return np.asarray(top / max(float(np.sqrt(np.square(top).mean())), 1e-12), dtype=np.float32)
 
 
 def best_line(found: Matches, *, drift_limit: float) -> Matches:
@@ -296,7 +297,6 @@ def _slopes(agreement: AxesArray, apart: FloatArray, drift_limit: float) -> tupl
 
     Looked for in steps of 0.1 s at the furthest window, then of 0.02 s.
     """
-    k, width = agreement.shape
     box = np.cumsum(np.pad(agreement, ((0, 0), (ROUGH, ROUGH))), axis=1)
     rough = (box[:, ROUGH:] - box[:, :-ROUGH])[:, ::ROUGH] / ROUGH
     reach = max(float(np.abs(apart).max()), 1.0)
@@ -349,7 +349,7 @@ def _own_lags(agreement: AxesArray, line: FloatArray) -> tuple[FloatArray, Float
     low, mid, high = (agreement[rows, top + d].astype(np.float64) for d in (-1, 0, 1))
     curve = np.minimum(low - 2.0 * mid + high, -1e-9)
     part = np.clip(0.5 * (low - high) / curve, -0.5, 0.5)
-    sure = inside & (np.abs(top - np.clip(centre, near + 1, width - near - 2)) < near) & (mid > 0.1)
+    sure = inside & (np.abs(top - np.clip(centre, near + 1, width - near - 2)) < near) & (mid > CLEAR)
     return (top + part - width // 2) / RATE, np.where(sure, np.maximum(mid, 0.0) ** 2, 0.0)
 
 

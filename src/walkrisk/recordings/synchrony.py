@@ -26,7 +26,7 @@ class Synchrony:
     drift_limit_s_per_day: float = option(10.0, doc="Fastest drift looked for, seconds a day.")
     windows_per_day: int = option(36, doc="60-second windows of movement compared a day.")
     fewest_windows: int = option(8, doc="Fewest matching windows on which a clock is taken as found.")
-    least_match: float = option(0.1, doc="Least mean agreement of the matched movement, of 1.")
+    least_match: float = option(0.7, doc="Least mean agreement of the movement, in root mean squares over all lags.")
     least_span: float = option(0.25, doc="Share of the common time that matched windows must span for a drift.")
     knot_h: float = option(6.0, doc="Hours between the points at which the lag may bend.")
 
@@ -38,8 +38,9 @@ class Clock:
     thigh second = back second + shift_s + lag(back second), seconds counted from each recording's own origin;
     `shift_s` is the distance of the two origins, lag the line through (`knot_s`, `knot_lag_s`), kept constant outside.
     `offset_s` is the lag where the back's recording starts, `slope_s_per_day` its mean change, `residual_ms` the median
-    absolute distance of the windows' own lags from it, `match` their mean agreement (1: the same in every frequency), `windows` their number and
-    `span` the share of the common time between the first and the last; `restarts` counts changes of a clock's setting.
+    absolute distance of the windows' own lags from it, `match` their mean agreement (in root mean squares of it over all
+    lags), `windows` their number and `span` the share of the common time between the first and the last; `restarts`
+    counts changes of a clock's setting.
     """
 
     verdict: Verdict

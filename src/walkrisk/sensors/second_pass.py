@@ -71,8 +71,7 @@ def classify(sensors: Mapping[str, Sensor], *, start_s: int, seconds: int, setti
         inner = slice(first - low, last - low)
         probability[first:last], kind[first:last] = p[inner], used[inner]
     activity, certainty = _smoothed(probability, kind, classifiers)
-    on_foot = np.isin(activity, CODES[ON_FOOT])
-    return Classified(activity, certainty, kind, _cadence(kept, on_foot, settings))
+    return Classified(activity, certainty, kind, _cadence(kept, activity, settings))
 
 
 def _allowed(sensors: Mapping[str, Sensor], settings: SensorSettings) -> list[Kind]:
@@ -135,8 +134,9 @@ def _may_step(axes: Mapping[str, Float32Array], p: Float32Array, *, low: int, fi
     return _Steps(second + low, signals)
 
 
-def _cadence(kept: list[_Steps], on_foot: BoolArray, settings: SensorSettings) -> Float32Array:
+def _cadence(kept: list[_Steps], activity: ByteArray, settings: SensorSettings) -> Float32Array:
     """Cadence (n,) of the seconds on foot, stretch by stretch."""
+    on_foot, running = np.isin(activity, CODES[ON_FOOT]), activity == CODES[CLASSES.index("running")]
     second = np.concatenate([k.second for k in kept]) if kept else np.empty(0, dtype=np.int64)
     cadence = np.full(len(on_foot), np.nan, dtype=np.float32)
     for first in range(0, len(on_foot), STRETCH_S):
@@ -151,7 +151,12 @@ def _cadence(kept: list[_Steps], on_foot: BoolArray, settings: SensorSettings) -
             whole[second[held] - low] = _between(kept, site, held)
             axes[site] = whole.transpose(1, 0, 2).reshape(3, -1)
         found = cadence_spm(
-            axes.get("thigh"), axes.get("back"), on_foot[low:high], rate_hz=KEPT_HZ, settings=settings.cadence
+            axes.get("thigh"),
+            axes.get("back"),
+            on_foot[low:high],
+            rate_hz=KEPT_HZ,
+            running=running[low:high],
+            settings=settings.cadence,
         )
         cadence[first:last] = found[first - low : last - low]
     return cadence

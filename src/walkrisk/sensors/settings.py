@@ -85,6 +85,11 @@ def _numbers(settings: SensorSettings) -> list[str]:
     for key, value in asdict(settings.days).items():
         if key.endswith("_s") and not 0 <= value <= 90_000:
             faults.append(f"days.{key}: must be 0 to 90,000 seconds, got {value:g}.")
-    if settings.cadence.fastest_spm <= settings.cadence.slowest_spm:
+    cadence = settings.cadence
+    if cadence.fastest_spm <= cadence.slowest_spm:
         faults.append("cadence.fastest_spm: must be above slowest_spm.")
+    elif not cadence.slowest_spm < cadence.walking_fastest_spm <= cadence.fastest_spm:
+        faults.append("cadence.walking_fastest_spm: must be above slowest_spm and at most fastest_spm.")
+    elif not cadence.slowest_spm <= cadence.running_slowest_spm < cadence.fastest_spm:
+        faults.append("cadence.running_slowest_spm: must be from slowest_spm to below fastest_spm.")
     return faults
