@@ -146,6 +146,26 @@ def test_every_second_of_a_day_is_in_one_column(made: Made) -> None:
     assert (days["day_s"] == np.where(changed, 82_800, 86_400)).all()
 
 
+def test_the_quality_table_tells_what_was_wrong(made: Made) -> None:
+    quality = made.quality.set_index("participant_id")
+    assert (quality["status"] == "complete").sum() >= PEOPLE - 1, quality["status"].to_dict()
+    assert quality["clocks"].isin(["synchronised", "constant only"]).sum() >= PEOPLE - 1, quality["clocks"].to_dict()
+    swapped, upset, bad = [], [], []
+    for path in sorted((made.recordings / "truth").glob("sim*.json")):
+        devices = json.loads(path.read_text(encoding="utf-8"))["devices"].values()
+        swapped.append(any(d["placement"]["swapped"] for d in devices))
+        upset.append(any(d["placement"]["upside_down"] or d["placement"]["inside_out"] for d in devices))
+        bad.append(sum(len(d["corrupt_blocks"]) for d in devices))
+    assert any(swapped)
+    assert any(upset)
+    assert any(bad)
+    assert (quality["sites"] == "swapped").tolist() == swapped
+    both = quality["status"] == "complete"
+    is_upset = (quality[["thigh_placement", "back_placement"]] != "as expected").any(axis=1)
+    assert is_upset[both].tolist() == np.array(upset)[both].tolist()
+    assert quality[["thigh_bad_blocks", "back_bad_blocks"]].sum(axis=1)[both].tolist() == np.array(bad)[both].tolist()
+
+
 def test_walking_is_near_the_truth(made: Made, truth: pd.DataFrame) -> None:
     found = made.days.groupby("participant_id")["walking_s"].sum() / 60
     error = (found - truth["walking_min"]).abs()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pandas as pd
 from walkrisk.cohorts.checks import LONGEST_DAY_S, check_daily_seconds, row_list
 from walkrisk.cohorts.days import DATE, Days, DayTable, not_valid
 from walkrisk.cohorts.readers import Extract, read_extract
+from walkrisk.days.contract import DAYS_NOTES
 from walkrisk.errors import DataFault
 from walkrisk.schema import ColumnContract
 
@@ -19,6 +21,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 SIMULATED = "simulated"
+LONGEST_NOTE, MOST_NOTES = 600, 10
 _FEWEST_SAID = 10  # people; warnings stand in reports
 
 
@@ -62,7 +65,21 @@ def read_days(path: Path, days: Days) -> Extract:
     if faults:
         raise DataFault([f"{table.name}: {fault}" for fault in faults])
     said = [w for w in table.warnings if not w.startswith(f"{SIMULATED}:")]
-    return replace(table, warnings=(*said, *(f"{table.name}: {w}" for w in warnings)))
+    return replace(table, warnings=(*said, *(f"{table.name}: {w}" for w in (*warnings, *_notes(path)))))
+
+
+def _notes(path: Path) -> list[str]:
+    """The sentences a parquet file of days carries for whoever shows results from it."""
+    if path.suffix.lower() != ".parquet":
+        return []
+    import pyarrow.parquet as pq
+
+    try:
+        kept = json.loads((pq.read_schema(path).metadata or {}).get(DAYS_NOTES.encode(), b"[]"))
+    except ValueError:
+        return []
+    texts = [note for note in kept if isinstance(note, str)] if isinstance(kept, list) else []
+    return [" ".join(note.split())[:LONGEST_NOTE] for note in texts[:MOST_NOTES]]
 
 
 def join_days(people: Extract, table: Extract, days: Days, *, id_column: str, simulated: bool = False) -> Extract:

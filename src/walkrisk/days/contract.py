@@ -7,6 +7,7 @@ from typing import Any
 from walkrisk.schema import ColumnContract, ColumnKind
 
 LONGEST_DAY_S = 90_000.0
+DAYS_NOTES = "walkrisk_notes"  # key of the sentences in the file's metadata
 BOUT_MINUTES = (1, 5, 10)
 DAY_QUALITY = {
     "full": "known and worn from midnight to midnight, by both sensors",

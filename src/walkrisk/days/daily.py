@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.days.bouts import BoutSettings, bouts
-from walkrisk.days.contract import BOUT_MINUTES, DAY_COLUMNS, PARTS
+from walkrisk.days.contract import BOUT_MINUTES, DAY_COLUMNS, DAYS_NOTES, PARTS
 from walkrisk.days.local_time import CalendarDays
 from walkrisk.days.seconds import Seconds, complete_speed
 from walkrisk.declarations import option
@@ -132,8 +133,11 @@ def _mean(values: npt.NDArray[np.float32]) -> float | None:
     return float(known.mean(dtype=np.float64)) if len(known) else None
 
 
-def days_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def days_parquet(rows: Sequence[Mapping[str, Any]], *, notes: Sequence[str] = ()) -> bytes:
     """Rows of `daily_rows` as a parquet file; the same rows give the same bytes.
+
+    `notes` are sentences that whoever shows results from these days must show too; they travel in the file's metadata
+    (DAYS_NOTES, a json list).
 
     Columns are those of DAY_COLUMNS in their order; one that is not required is there if a row has it.
     """
@@ -149,7 +153,8 @@ def days_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
         if c.kind == "date":
             values = [date.fromisoformat(str(v)) for v in values]
         arrays.append(pa.array(values, type=types[c.kind]))
-    table = pa.Table.from_arrays(arrays, schema=pa.schema([(c.name, types[c.kind]) for c in present]))
+    said = {DAYS_NOTES: json.dumps(list(notes), ensure_ascii=False)} if notes else None
+    table = pa.Table.from_arrays(arrays, schema=pa.schema([(c.name, types[c.kind]) for c in present], metadata=said))
     out = io.BytesIO()
     pq.write_table(table, out, compression="zstd")
     return out.getvalue()

@@ -27,7 +27,7 @@ ROUGH = 5  # samples a step in the first search for a drift
 CLEAR = 3.0  # agreement from which a window tells a lag of its own
 APART = 0.2  # seconds by which another line must differ to be a rival
 CYCLE = 2.5  # seconds within which a rival may be a step or a stride off
-SMOOTH = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0  # a rounder peak, so that a parabola finds parts of a sample
+ENVELOPE_HZ = 6.0  # frequency at which an envelope counts 1/e: faster changes are folded ones, or differ between sites
 BENDING = 1.0  # weight of squared bends, in windows a knot
 AT_ONCE = 1.05  # two clocks set by one computer are seldom seconds apart: what the score of no lag is multiplied by
 
@@ -56,7 +56,8 @@ class _Movement:
         known = np.isfinite(self.raw)
         filled = np.where(known, self.raw, 0.0)
         mean = _running(filled, 61) / np.maximum(_running(known.astype(np.float64), 61), 1e-9)
-        return np.asarray(np.where(known, np.clip(filled - mean, -2.0, 2.0), 0.0))
+        apart = np.clip(filled - mean, -2.0, 2.0)
+        return np.asarray(np.where(known & (np.abs(apart) > 1e-9), apart, 0.0))
 
 
 def _running(x: FloatArray, width: int) -> FloatArray:
@@ -246,8 +247,8 @@ def _agreement(long: AxesArray, short: AxesArray, reach: int) -> AxesArray:
     size = len(long)
     cross = np.fft.rfft(long) * np.conj(np.fft.rfft(short, size))
     height = np.abs(cross)
-    cross /= (height + 0.02 * height.mean() + 1e-12) ** WHITEN
-    top = np.convolve(np.fft.irfft(cross, size)[: 2 * reach + 1], SMOOTH, mode="same")
+    weight = np.exp(-np.square(np.fft.rfftfreq(size, 1.0 / RATE) / ENVELOPE_HZ))
+    top = np.fft.irfft(cross * weight / (height + 0.02 * height.mean() + 1e-12) ** WHITEN, size)[: 2 * reach + 1]
     return np.asarray(top / max(float(np.sqrt(np.square(top).mean())), 1e-12), dtype=np.float32)
 
 

@@ -14,7 +14,7 @@ from walkrisk.recordings.windows import Windows, window_summaries
 
 DAY = 86400.0
 Verdict = Literal["synchronised", "constant only", "too little movement", "ambiguous", "not found"]
-AHEAD = 4.0  # standard errors by which a line must match better than any other
+AHEAD = 3.5  # standard errors by which a line must match better than any other
 SAME_SETTING = 0.3  # seconds by which the lag may change across a pause before it is taken for a new clock setting
 
 
@@ -95,7 +95,7 @@ def synchronise(
        used, so it does not matter how a sensor was worn) is cross-correlated at 50 Hz over +-16 s, whitened, so that
        what happens once counts more than what every stride repeats.
     3. The line lag = a + b t with the highest mean over all windows is taken. It must be ahead of every other line by
-       four standard errors of the windows' differences; where only lines a step or a stride off come nearer than
+       3.5 standard errors of the windows' differences; where only lines a step or a stride off come nearer than
        that, it is used and said to be "ambiguous". Then each window's own maximum within 0.25 s of the line.
     4. A bisquare line through those, free to bend a little every `knot_h`, gives the lag; parts of the record between
        pauses have their own where a clock was set anew.
@@ -164,7 +164,10 @@ def _clock(
         bends.append(bool(np.ptp(centre) >= shortest))
         spots, values = fit_knots(centre, lag, weight, every_s=settings.knot_h * 3600.0, drift=bends[-1])
         residuals.append(lag - np.interp(centre, spots, values))
-        ends = group[0].start_s, group[-1].stop_s
+        ends = (
+            common[0] if group is groups[0] else group[0].start_s,
+            common[1] if group is groups[-1] else group[-1].stop_s,
+        )
         knots.append(np.concatenate((ends[:1], spots, ends[1:])))
         lags.append(np.concatenate(([_beyond(spots, values, ends[0])], values, [_beyond(spots, values, ends[1])])))
     residual_ms = 1000.0 * float(np.median(np.abs(np.concatenate(residuals))))

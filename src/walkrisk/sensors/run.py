@@ -15,7 +15,7 @@ from walkrisk.reports.manifest import versions
 from walkrisk.sensors.pairs import Pair, find_recordings
 from walkrisk.sensors.participant import Task, process
 from walkrisk.sensors.quality import QualityRow, quality_columns, row_of_fault
-from walkrisk.sensors.settings import SensorSettings, load_settings, settings_table
+from walkrisk.sensors.settings import SensorSettings, load_settings, notes_of, settings_table
 from walkrisk.sensors.store import (
     EPOCHS,
     MARK,
@@ -131,7 +131,7 @@ def _assemble(
             days.extend(dict(day) for day in part.days)
             files |= {name: digest for name, digest in part.files.items() if name.split("/")[0] in wanted}
     tables = {
-        "days.parquet": days_parquet(days),
+        "days.parquet": days_parquet(days, notes=notes_of(settings)),
         "quality.csv": _csv(quality),
         "measurement_error.json": _json(metadata().get("measurement_error", {})),
     }
@@ -156,6 +156,7 @@ def _manifest(
     content = {
         "simulated": any(row["simulated"] for row in quality),
         "settings": settings_table(settings),
+        "notes": list(notes_of(settings)),
         "participants": len(pairs),
         "status": {s: sum(row["status"] == s for row in quality) for s in sorted({str(r["status"]) for r in quality})},
         "environment": versions(),

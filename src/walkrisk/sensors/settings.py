@@ -11,7 +11,12 @@ from walkrisk.days.daily import DaySettings
 from walkrisk.days.local_time import TimeSettings, time_faults
 from walkrisk.declarations import build, json_schema, option, read_toml
 from walkrisk.epochs.cadence import CadenceSettings
-from walkrisk.epochs.intensity import IntensitySettings, intensity_faults
+from walkrisk.epochs.intensity import (
+    OWN_DEFINITION,
+    IntensitySettings,
+    definition_sentence,
+    intensity_faults,
+)
 from walkrisk.errors import StudyFault
 from walkrisk.recordings.calibration import CalibrationSettings
 from walkrisk.recordings.synchrony import Synchrony
@@ -34,7 +39,7 @@ class UseSettings:
 class SensorSettings:
     """The declaration of `walkrisk sensors`."""
 
-    note: str = option("", doc="A sentence on where these choices come from; written into the manifest.")
+    note: str = option("", doc="A sentence on where these choices come from; said wherever the result is shown.")
     use: UseSettings = option(factory=UseSettings)
     time: TimeSettings = option(factory=TimeSettings)
     calibration: CalibrationSettings = option(factory=CalibrationSettings)
@@ -56,6 +61,11 @@ def load_settings(path: Path) -> SensorSettings:
     if faults or settings is None:
         raise StudyFault([f"{path.name}: {fault}" for fault in faults])
     return settings
+
+
+def notes_of(settings: SensorSettings) -> tuple[str, ...]:
+    """What must be said wherever speed classes, or intensities made of them, are shown."""
+    return (*((settings.note,) if settings.note else ()), definition_sentence(settings.intensity), OWN_DEFINITION)
 
 
 def sensors_schema() -> dict[str, Any]:

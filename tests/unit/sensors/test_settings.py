@@ -7,7 +7,7 @@ import pytest
 
 from walkrisk.cli import reference_study
 from walkrisk.errors import StudyFault, UsageFault
-from walkrisk.sensors.settings import SensorSettings, load_settings, sensors_schema, settings_table
+from walkrisk.sensors.settings import SensorSettings, load_settings, notes_of, sensors_schema, settings_table
 
 
 def written(folder: Path, text: str) -> Path:
@@ -81,3 +81,17 @@ def test_the_schema_for_editors_is_up_to_date() -> None:
     assert kept == json.loads(json.dumps(sensors_schema())), (
         "run: walkrisk schema --sensors --out analyses/sensors.schema.json"
     )
+
+
+def test_what_must_be_said_travels_with_the_days(tmp_path: Path) -> None:
+    from walkrisk.cohorts.long_days import _notes
+    from walkrisk.days.daily import days_parquet
+
+    said = notes_of(load_settings(reference_study() / "sensors.toml"))
+    assert "not published" in said[0]
+    assert "100" in said[1]
+    path = tmp_path / "days.parquet"
+    path.write_bytes(days_parquet([], notes=said))
+    assert tuple(_notes(path)) == said
+    path.write_bytes(days_parquet([]))
+    assert _notes(path) == []
