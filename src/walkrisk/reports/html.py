@@ -105,13 +105,13 @@ def report_html(report: ReportParts) -> str:
     twice = sorted({i for i in ids if ids.count(i) > 1})
     if twice:
         raise ValueError(f"parts of the report share an id: {', '.join(twice)}")
-    return _templates().get_template("report.html.j2").render(report=report, css=_css(), banner=BANNER)
+    return templates().get_template("report.html.j2").render(report=report, css=css(), banner=BANNER)
 
 
 def table_html(table: Table, *, simulated: bool, source: str = "") -> str:
     """A table as a page of its own; `source` is the line at its foot."""
-    template = _templates().get_template("table.html.j2")
-    return template.render(view=table_view(table), simulated=simulated, source=source, css=_css(), banner=BANNER)
+    template = templates().get_template("table.html.j2")
+    return template.render(view=table_view(table), simulated=simulated, source=source, css=css(), banner=BANNER)
 
 
 def table_csv(table: Table, *, simulated: bool) -> str:
@@ -201,7 +201,8 @@ def _bodies(rows: tuple[Row, ...]) -> list[tuple[Row, ...]]:
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
+    """The page templates of this room, everything escaped."""
     return Environment(
         loader=PackageLoader("walkrisk", "reports"),
         autoescape=True,
@@ -213,7 +214,8 @@ def _templates() -> Environment:
 
 
 @cache
-def _css() -> Markup:
-    loader = _templates().loader
+def css() -> Markup:
+    """The style sheet of every page."""
+    loader = templates().loader
     assert loader is not None
-    return Markup(loader.get_source(_templates(), "style.css")[0])  # our own file
+    return Markup(loader.get_source(templates(), "style.css")[0])  # our own file

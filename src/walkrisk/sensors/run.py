@@ -12,6 +12,7 @@ from pathlib import Path
 
 from walkrisk.execution import as_finished
 from walkrisk.reports.manifest import versions
+from walkrisk.reports.quality_page import quality_html
 from walkrisk.sensors.pairs import Pair, find_recordings
 from walkrisk.sensors.participant import Task, process
 from walkrisk.sensors.quality import QualityRow, quality_columns, row_of_fault
@@ -135,6 +136,12 @@ def _assemble(
         "quality.csv": _csv(quality),
         "measurement_error.json": _json(metadata().get("measurement_error", {})),
     }
+    tables["quality.html"] = quality_html(
+        quality,
+        pictures={Path(name).stem: name for name in files if name.startswith(f"{PICTURES}/")},
+        notes=notes_of(settings),
+        version=versions()["walkrisk"],
+    ).encode()
     for name, content in tables.items():
         write(out / name, content)
         files[name] = sha256(content)

@@ -3,7 +3,7 @@
     OUT/parts/ID.json         days and quality of one participant, written last: its being there means finished
     OUT/epochs/ID.parquet     by choice
     OUT/pictures/ID.png       a week at a glance
-    OUT/days.parquet, quality.csv, measurement_error.json, manifest.json
+    OUT/days.parquet, quality.csv, quality.html, measurement_error.json, manifest.json
 
 Everything is written beside its place and renamed into it, so that a killed run leaves whole files or none.
 """
@@ -25,7 +25,7 @@ from walkrisk.sensors.pairs import Pair
 
 PARTS, EPOCHS, PICTURES = "parts", "epochs", "pictures"
 MARK = "settings.json"  # in parts/: the declaration and version the parts were made with
-TABLES = ("days.parquet", "quality.csv", "measurement_error.json", "manifest.json")
+TABLES = ("days.parquet", "quality.csv", "quality.html", "measurement_error.json", "manifest.json")
 
 
 @dataclass(frozen=True, slots=True)
