@@ -73,7 +73,7 @@ def _sensor(row: Mapping[str, Any], site: str) -> dict[str, str]:
     return {
         "bad": _number(row[f"{site}_bad_blocks"], 0),
         "missing": _number(row[f"{site}_missing_blocks"], 0),
-        "calibration": f"{calibration} ({errors[0]}, {errors[1]})" if all(errors) else calibration,
+        "calibration": f"{calibration} ({errors[0]} → {errors[1]})" if all(errors) else calibration,
         "placement": row[f"{site}_placement"],
     }
 

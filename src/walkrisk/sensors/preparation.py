@@ -58,6 +58,7 @@ def prepare(pair: Pair, settings: SensorSettings) -> Prepared:
         except RecordingFault as fault:
             sources.pop(site, None)
             ready.unread[site] = " ".join(fault.faults)
+            ready.notes.append(f"{site.capitalize()}: not read. {ready.unread[site]}")
     if len(sources) == 2:
         sources, windows = _side_by_side(sources, windows, settings, ready)
     off = _off(windows, settings, ready)
@@ -134,7 +135,7 @@ def _sensor(
     first, last = float(source.segments[0, 0]), float(source.segments[-1, 1])
     worn = complement(off, first, last)
     placed = tuple(placements(windows, site, worn)) if settings.use.turn else ()
-    ready.notes += source.quality.sentences
+    ready.notes += [f"{site.capitalize()}: {sentence}" for sentence in source.quality.sentences]
     if calibration is not None and calibration.verdict != "full":
         ready.notes.append(f"{site.capitalize()}: {calibration.sentence}")
     ready.notes += sorted({p.sentence for p in placed if p.verdict != "as expected"})

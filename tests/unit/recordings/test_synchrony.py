@@ -40,6 +40,7 @@ class Sensor:
     true: object = None
     origin: np.datetime64 = ORIGIN
     rate_hz: float = 50.0
+    real_hz: float = 49.94
     site: str = ""
     configured: None = None
     pause: tuple[float, float] = (0.0, 0.0)
@@ -55,7 +56,7 @@ class Sensor:
     def samples(self, start_s, stop_s):
         a, b = self.true(start_s), self.true(stop_s)
         self.read_s += stop_s - start_s
-        t = np.arange(np.ceil(max(a, self.span[0]) * 49.97), np.floor(min(b, self.span[1]) * 49.97)) / 49.97
+        t = np.arange(np.ceil(max(a, self.span[0]) * self.real_hz), np.floor(min(b, self.span[1]) * self.real_hz)) / self.real_hz
         t = t[(t < self.pause[0]) | (t >= self.pause[1])]
         last = np.searchsorted(self.steps, t) - 1
         since = t - self.steps[np.maximum(last, 0)]
@@ -112,6 +113,7 @@ def pair(days, *, offset=0.0, drift=0.0, seed=1, other=None, jitter=0.03, origin
         clock=lambda t: (t - offset) / rate - shift,
         true=lambda t: (t + shift) * rate + offset,
         origin=origin,
+        real_hz=50.125,
     )
     return thigh, back, summaries(thigh, starts, stops), summaries(back, *theirs[:2])
 
