@@ -140,7 +140,9 @@ def _add_sensors(commands: Any, shared: argparse.ArgumentParser) -> None:
     sensors.add_argument("--epochs", action="store_true", help="keep the classified epochs of each participant too")
     sensors.add_argument("--no-pictures", action="store_true", help="draw no picture of each participant's week")
     sensors.add_argument("--jobs", type=_positive, default=1, metavar="N", help="participants side by side (default 1)")
-    sensors.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler to work on, tcp://host:port")
+    sensors.add_argument(
+        "--cluster", default="", metavar="ADDRESS", help="a Dask scheduler to work on, tcp://host:port"
+    )
     sensors.set_defaults(command=_sensors)
 
 
@@ -307,7 +309,7 @@ def _sensors(arguments: argparse.Namespace) -> int:
             print(f"Note: {note}", file=sys.stderr)
         print(finished.summary)
     if finished.unread:
-        print(f"{finished.unread} recording(s) could not be read; quality.csv says why.", file=sys.stderr)
+        print(f"{finished.unread} recording(s) came to nothing; quality.csv says why.", file=sys.stderr)
     return RecordingFault.exit_code if finished.unread else 0
 
 

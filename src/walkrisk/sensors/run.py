@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from walkrisk.days.daily import days_parquet
+from walkrisk.epochs.classifier import KINDS, load_classifier, metadata
+from walkrisk.errors import UsageFault
 from walkrisk.execution import as_finished
 from walkrisk.reports.manifest import versions
 from walkrisk.reports.quality_page import quality_html
@@ -32,7 +35,9 @@ from walkrisk.sensors.store import (
 
 @dataclass(frozen=True, slots=True)
 class SensorRun:
-    """What a run over recordings left: the folder, a sentence, how many files could not be read, and notes."""
+    """What a run over recordings left: the folder, a sentence, notes, and `unread`: how many recordings came to nothing
+    (unreadable files, and participants lost to a bug or a process that died).
+    """
 
     out: Path
     summary: str
@@ -61,6 +66,7 @@ def run_sensors(
     """
     declared = load_settings(settings) if isinstance(settings, Path) else settings
     found = find_recordings(recordings)
+    _check_classifiers()
     check_store(out)
     mark = _mark(declared)
     write(out / PARTS / MARK, mark.encode())
@@ -71,6 +77,15 @@ def run_sensors(
     kept = len(found.pairs) - len(todo)
     faults = _carry_out(tasks, jobs=jobs, cluster=cluster, progress=partial(_shifted, progress, kept, len(found.pairs)))
     return _assemble(out, found.pairs, faults, declared, wanted, (*_kept(kept), *found.notes))
+
+
+def _check_classifiers() -> None:
+    """Once, before any participant meets them."""
+    try:
+        for kind in KINDS:
+            load_classifier(kind)
+    except (RuntimeError, OSError) as error:
+        raise UsageFault(f"The classifiers cannot be loaded: {error}.") from None
 
 
 def _shifted(progress: Callable[[str, int, int], None], kept: int, of: int, done: int) -> None:
@@ -118,9 +133,6 @@ def _assemble(
     wanted: Sequence[str],
     notes: tuple[str, ...],
 ) -> SensorRun:
-    from walkrisk.days.daily import days_parquet
-    from walkrisk.epochs.classifier import metadata
-
     days: list[dict[str, object]] = []
     quality: list[dict[str, object]] = []
     files: dict[str, str] = {}

@@ -57,15 +57,23 @@ def check_store(out: Path) -> None:
 
 
 def signature(pair: Pair, mark: str) -> str:
-    """A digest of the settings and each file's name, size and time of change: where equal, nothing is to be redone."""
+    """A digest of the settings and each file's name, size and time of change: where equal, nothing is to be redone.
+
+    A file that cannot be opened now (no permission, a lost network folder) differs from itself when it can.
+    """
     digest = hashlib.sha256(mark.encode())
     for path in (pair.thigh, pair.back):
-        try:
-            state = path.stat() if path else None
-        except OSError:
-            state = None
-        digest.update(f"|{path.name if path else ''}|{(state.st_size, state.st_mtime_ns) if state else ''}".encode())
+        digest.update(f"|{path.name}|{_state(path)}".encode() if path else b"|")
     return digest.hexdigest()
+
+
+def _state(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+    except OSError:
+        return "closed"
+    return f"{found.st_size}|{found.st_mtime_ns}"
 
 
 def write_part(out: Path, participant_id: str, part: Part) -> None:

@@ -25,7 +25,8 @@ class Gait:
     `mean` (6, 10) complex population harmonics; `between` and `within` (6, 10): root mean square of a person's and of a
     4-s window's deviation from them. `exponent`: SD of an axis grows as (stride frequency / `stride_hz`) to this power.
     `rough`: what ten harmonics leave unexplained in a window, as a share of an axis' SD; `rough_share`: how much of
-    that is white, set so that neighbouring samples differ as much as in the data; the rest is wander.
+    that is white; the rest is wander and the unevenness of steps. `strike`: root mean square of what a heel strike adds,
+    as a share of an axis' SD, set so that movement above 6 Hz is as strong, and as uneven in time, as in the data.
     """
 
     mean: npt.NDArray[np.complex128]
@@ -36,7 +37,24 @@ class Gait:
     rough: Vector
     posture: Vector
     posture_sd: Vector
-    rough_share: float = 0.45
+    rough_share: float = 0.25
+    strike: Vector = (0.7, 0.7, 0.55, 0.4, 0.5, 0.4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strike:
+    """What a heel strike does at one site: a damped oscillation, `delay_s` late, weaker from the `other_foot`."""
+
+    hz: float
+    decay_s: float
+    delay_s: float
+    other_foot: float
+
+
+STRIKES = (
+    Strike(hz=11.0, decay_s=0.045, delay_s=0.0, other_foot=0.35),
+    Strike(hz=9.0, decay_s=0.06, delay_s=0.012, other_foot=0.85),
+)
 
 
 def _table(text: str) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -118,7 +136,8 @@ RUNNING = Gait(
     rough=(0.49, 0.59, 0.51, 0.34, 0.6, 0.62),
     posture=(1.204, 0.191, -0.146, 0.952, 0.056, -0.371),
     posture_sd=(0.03, 0.074, 0.057, 0.034, 0.046, 0.09),
-    rough_share=1.0,
+    rough_share=0.6,
+    strike=(0.6, 0.5, 0.5, 0.5, 0.6, 0.5),
 )
 
 _MEAN, _BETWEEN, _WITHIN = _table("""
@@ -239,6 +258,9 @@ GAITS = {
     "running": RUNNING,
     "cycling": CYCLING,
 }
+
+
+STIR: Vector = (0.10, 0.10, 0.12, 0.08, 0.07, 0.10)  # SD of movement, g, while a posture changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

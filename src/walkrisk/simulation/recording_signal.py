@@ -1,7 +1,9 @@
 """The acceleration two sensors feel while a person does what a plan says: postures, rhythms, movement, noise.
 
 A rhythm is a Fourier series in the stride's phase; its coefficients are drawn from the population for the person and
-again for each bout, and its size grows with cadence as it does between the windows of real people.
+again for each bout, and its size grows with cadence as it does between the windows of real people. Each step has a
+length and a strength of its own, and each strike of a heel shakes thigh and back, one after the other: what happens to
+the body happens to both sensors at once, so that their clocks can be compared as those of real ones can.
 """
 
 from __future__ import annotations
@@ -13,25 +15,35 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.simulation import recording_population as population
-from walkrisk.simulation.recording_population import GAITS, HARMONICS, Gait, Rest
-from walkrisk.simulation.recording_schedule import ACTIVITIES, CODE, FloatArray, Plan, slow_course
+from walkrisk.simulation.recording_population import GAITS, HARMONICS, STRIKES, Gait, Rest, Strike
+from walkrisk.simulation.recording_schedule import ACTIVITIES, CODE, STEPPING, FloatArray, Plan, slow_course
 
 PHASES = 256
 POOL = 1 << 19
 SITES = ("thigh", "back")
 Float32 = npt.NDArray[np.float32]
-_BOUT_SHARE = 1.0  # of the spread of 4-s windows that a bout's coefficients take
+_BOUT_SHARE = 0.5  # of the spread of 4-s windows that a bout's coefficients take; the rest comes from step to step
+_STEP_SD = 0.018  # of a step, by which each comes early or late: step times then vary by 2.5 %
+_STRENGTH_SD = 0.13  # of the log strength of a step
+_STIRRED_S = 2  # seconds before and after a change of posture in which both sensors are moved
+_KNOCK_HZ = 1000  # values a second of the course of a strike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """A plan as the sensors will feel it, by second (n,): posture and movement (6, n) in g, rhythm by bout."""
+    """A plan as the sensors will feel it, by second (n,): posture and movement (6, n) in g, rhythm by bout.
+
+    `waves` one stride (6, PHASES) and `knocks` the size (6,) of a strike of each bout with a rhythm, in g; `late` (m,)
+    in steps and `strength` (m,) of every step (half a turn of the phase) since the start.
+    """
 
     plan: Plan
     posture: Float32
     movement: Float32
-    amplitude: Float32
+    late: FloatArray
+    strength: FloatArray
     waves: Mapping[int, Float32]
+    knocks: Mapping[int, FloatArray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +74,7 @@ def make_course(plan: Plan, rng: np.random.Generator) -> Course:
     movement = np.zeros((6, n), dtype=np.float32)
     drift = _drift(n, rng)
     waves: dict[int, Float32] = {}
+    knocks: dict[int, FloatArray] = {}
     lively = np.exp(0.6 * rng.standard_normal(n)).astype(np.float32)
     for i, j in zip(starts, stops, strict=True):
         name = ACTIVITIES[plan.activity[i]]
@@ -70,15 +83,38 @@ def make_course(plan: Plan, rng: np.random.Generator) -> Course:
             bout = 0.03 * rng.standard_normal(6)
             posture[:, i:j] = (np.array(gait.posture) + np.array(gait.posture_sd) * person + bout)[:, None]
             stride_hz = plan.cadence_spm[i:j].mean() / 120
-            waves[int(plan.bout[i])], rough = _wave(gait, gaits[name], stride_hz, rng)
+            key = int(plan.bout[i])
+            waves[key], rough = _wave(gait, gaits[name], stride_hz, rng)
+            if name in STEPPING:
+                knocks[key] = waves[key].std(axis=1) * np.array(gait.strike) * np.exp(0.15 * rng.standard_normal())
             movement[:, i:j] = rough[:, None]
         else:
             rest = _rest(name, rng)
             p = _leaning(rest, lying if name == "lying" else person, rng)
             posture[:, i:j] = _unit(p[:, None] + rest.drift * drift[:, i:j])
             movement[:, i:j] = np.array(rest.movement)[:, None] * lively[i:j] * np.exp(0.3 * rng.standard_normal())
-    amplitude = np.exp(0.08 * rng.standard_normal(n)).astype(np.float32)
-    return Course(plan=plan, posture=posture, movement=movement, amplitude=amplitude, waves=waves)
+    _stir(movement, plan, starts[1:], rng)
+    steps = int(2 * plan.stride_phase[-1]) + 3
+    return Course(
+        plan=plan,
+        posture=posture,
+        movement=movement,
+        late=_STEP_SD * np.clip(rng.standard_normal(steps), -3, 3),
+        strength=np.exp(_STRENGTH_SD * rng.standard_normal(steps)),
+        waves=waves,
+        knocks=knocks,
+    )
+
+
+def _stir(movement: Float32, plan: Plan, changes: npt.NDArray[np.intp], rng: np.random.Generator) -> None:
+    """Move both sensors for a moment wherever one posture gives way to another, or to walking."""
+    for i in changes:
+        if plan.activity[i] == plan.activity[i - 1]:
+            continue
+        size = np.array(population.STIR) * np.exp(0.4 * rng.standard_normal())
+        around = np.arange(max(i - _STIRRED_S, 0), min(i + _STIRRED_S, len(plan)))
+        around = around[plan.activity[around] < CODE["walking"]]
+        movement[:, around] = np.maximum(movement[:, around], size[:, None])
 
 
 def _rest(name: str, rng: np.random.Generator) -> Rest:
@@ -144,7 +180,7 @@ def felt(
         scale = course.movement[row, first:last]
         out[k] += np.where(moving, 0, scale)[second] * _pick(pools.slow, n, rng)
         out[k] += np.sqrt(noise_g**2 + np.where(moving, scale, 0) ** 2)[second] * _pick(pools.white, n, rng)
-    _add_rhythm(out, course, rows, time_s, second, first)
+    _add_rhythm(out, course, rows, time_s, first)
     return out
 
 
@@ -156,21 +192,37 @@ def _pick(pool: Float32, n: int, rng: np.random.Generator) -> Float32:
     return np.resize(np.roll(pool, -start), n)
 
 
-def _add_rhythm(
-    out: Float32, course: Course, rows: slice, time_s: FloatArray, second: npt.NDArray[np.int32], first: int
-) -> None:
+def _add_rhythm(out: Float32, course: Course, rows: slice, time_s: FloatArray, first: int) -> None:
     plan = course.plan
     bouts = plan.bout[first : min(int(time_s[-1]) + 1, len(plan))]
     starts = np.flatnonzero(np.diff(bouts, prepend=-1))
     stops = np.append(starts[1:], len(bouts))
     for i, j in zip(starts, stops, strict=True):
-        wave = course.waves.get(int(bouts[i]))
-        if wave is None:
-            continue
+        key = int(bouts[i])
         a, b = np.searchsorted(time_s, [first + i, first + j])
-        if b <= a:
+        if key not in course.waves or b <= a:
             continue
         seconds = np.arange(first + i, first + j + 1)
-        phase = np.interp(time_s[a:b], seconds, plan.stride_phase[first + i : first + j + 1])
-        at = ((phase % 1.0) * PHASES).astype(np.int32)
-        out[:, a:b] += wave[rows][:, at] * course.amplitude[first + second[a:b]]
+        even = 2.0 * np.interp(time_s[a:b], seconds, plan.stride_phase[first + i : first + j + 1])
+        whole = even.astype(np.int64)
+        part = even - whole
+        step = even - course.late[whole] * (1 - part) - course.late[whole + 1] * part
+        strength = course.strength[whole] * (1 - part) + course.strength[whole + 1] * part
+        at = ((0.5 * step % 1.0) * PHASES).astype(np.int32)
+        out[:, a:b] += course.waves[key][rows][:, at] * strength
+        if key in course.knocks:
+            hz = plan.cadence_spm[first + i : first + j].mean() / 60
+            shaken = _shaken(step, hz, course.strength, STRIKES[rows.start // 3])
+            out[:, a:b] += course.knocks[key][rows, None] * shaken
+
+
+def _shaken(step: FloatArray, step_hz: float, strength: FloatArray, strike: Strike) -> FloatArray:
+    """Damped oscillation (n,) after each heel strike, which comes at whole `step` (n,); root mean square about 1."""
+    number = np.floor(step).astype(np.int64)
+    since = ((step - number) * (_KNOCK_HZ / step_hz)).astype(np.int32)
+    t = np.arange(_KNOCK_HZ // 2) / _KNOCK_HZ - strike.delay_s
+    course = np.where(t > 0, np.exp(-t / strike.decay_s) * np.sin(2 * np.pi * strike.hz * t), 0.0)
+    course /= np.sqrt(np.square(course).sum() / _KNOCK_HZ * 1.8)
+    foot = np.where(number % 2 == 0, 1.0, strike.other_foot)
+    size = strength[np.clip(number, 0, len(strength) - 1)] ** 2 * foot
+    return np.asarray(course[np.minimum(since, len(course) - 1)] * size)
