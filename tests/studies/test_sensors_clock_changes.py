@@ -120,7 +120,9 @@ def test_the_day_of_the_autumn_night_has_25_hours(autumn: Night) -> None:
 
 def test_daily_walking_is_counted_to_the_right_day(spring: Night, autumn: Night) -> None:
     for found in (spring, autumn):
-        true = found.truth.groupby(found.truth["local_time"].dt.date)["activity"].apply(lambda a: (a == "walking").sum())
+        true = found.truth.groupby(found.truth["local_time"].dt.date)["activity"].apply(
+            lambda a: (a == "walking").sum()
+        )
         mine = found.days["walking_s"].astype(float)
         for date in mine.index[1:]:  # the first day begins with handling
             assert mine[date] == pytest.approx(true[date], rel=0.05)

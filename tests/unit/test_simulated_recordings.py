@@ -334,6 +334,54 @@ def test_the_back_moves_at_the_true_cadence() -> None:
     assert (f[near] * power[near]).sum() / power[near].sum() == pytest.approx(steps / 300, rel=0.02)
 
 
+def _walk_felt(noise_g: float = 0.0) -> tuple[Any, Any, dict[str, np.ndarray[Any, Any]]]:
+    """A walk of ten minutes at 250 samples/s, so that single strikes can be timed."""
+    mix = replace(plain(), program=(Part(activity="walking", seconds=600, cadence_spm=100.0),))
+    plan, course, pools = _course(mix, 600)
+    t = np.arange(600 * 250) / 250
+    both = {site: felt(course, site, t, pools, np.random.default_rng(2), noise_g=noise_g) for site in ("thigh", "back")}
+    return plan, course, both
+
+
+def _shock(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Log of the size above 6 Hz of a signal of 250 samples/s."""
+    f = np.fft.rfftfreq(x.shape[1], 1 / 250)
+    size = np.sqrt((np.fft.irfft(np.fft.rfft(x) * (f > 6) * (f < 25), x.shape[1]) ** 2).sum(axis=0))
+    return np.log(size + 0.03)
+
+
+def test_a_heel_strike_is_felt_by_both_sensors_within_30_ms() -> None:
+    _, _, both = _walk_felt()
+    thigh, back = (_shock(both[site]) for site in ("thigh", "back"))
+    lags = np.arange(-150, 151)
+    agree = [np.corrcoef(thigh[200:-200], back[200 + k : len(back) - 200 + k])[0, 1] for k in lags]
+    assert 0 <= lags[int(np.argmax(agree))] / 250 <= 0.03
+    assert 0.4 < max(agree) < 0.9  # in walking people 0.62 in the median
+    assert max(agree) > 1.15 * max(a for a, k in zip(agree, lags, strict=True) if abs(k) > 50)
+
+
+def test_steps_come_a_little_early_or_late_and_differ_in_strength() -> None:
+    plan, course, both = _walk_felt()
+    assert np.std(np.diff(course.late)) == pytest.approx(0.025, rel=0.1)
+    assert np.std(np.log(course.strength)) == pytest.approx(0.13, rel=0.1)
+    steps = int(2 * plan.stride_phase[-1])
+    edges = np.searchsorted(np.interp(np.arange(600 * 250) / 250, np.arange(601), 2 * plan.stride_phase), range(steps))
+    peaks = np.array([np.maximum.reduceat(_shock(both[site]), edges) for site in ("thigh", "back")])[:, 2:-2]
+    own = peaks[:, 0::2] if peaks[0, 0::2].mean() > peaks[0, 1::2].mean() else peaks[:, 1::2]
+    assert np.corrcoef(own)[0, 1] > 0.5, "a strong step is strong in both"
+    assert peaks[0, 0::2].mean() - peaks[0, 1::2].mean() > 0.2, "the thigh feels its own foot more"
+
+
+def test_standing_up_moves_both_sensors() -> None:
+    mix = replace(plain(), program=tuple(Part(activity=a, seconds=60) for a in ("sitting", "standing")))
+    _, course, _ = _course(mix, 600)
+    near = np.abs((np.arange(600) + 30) % 60 - 30) < 2
+    near[:2] = near[-2:] = False
+    for rows in (slice(0, 3), slice(3, 6)):
+        calm = course.movement[rows][:, ~near].mean()
+        assert course.movement[rows][:, near].mean() > 2.5 * calm
+
+
 def _course(mix: RecordingMix, seconds: int, seed: int = 1) -> Any:
     rng = np.random.default_rng(seed)
     person = draw_person(mix.people, 0.3, 0.2, rng)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from walkrisk.recordings.axivity_index import IntArray, SectorIndex
 from walkrisk.recordings.axivity_timing import Anchors, usable_anchors
 
-FAR_S = 366 * 86400.0  # no recording pauses for a year: what stands further off was written under another clock
+FAR_S = 31 * 86400.0  # no recording pauses for a month: what stands further off was written under another clock
 SLACK_SAMPLES = 3.0  # how far two pieces may overlap by the rounding of their stamps
 
 
@@ -110,7 +110,7 @@ def _piece(index: SectorIndex, anchors: Anchors, rows: IntArray) -> Piece:
 
 
 def _of_one_clock(index: SectorIndex, pieces: list[Piece]) -> list[Piece]:
-    """Those of the heaviest group of pieces with no pause of a year between them."""
+    """Those of the heaviest group of pieces with no pause of a month between them."""
     if len(pieces) < 2:
         return pieces
     order = np.argsort([piece.start_s for piece in pieces], kind="stable")

@@ -25,7 +25,7 @@ _SENTENCES: Mapping[str, str] = {
     "restarts": "The device started again within the file (restarts: {n}).",
     "wild_stamps": "{n} blocks carry a time that their neighbours contradict; they are timed by their neighbours.",
     "untimed": "{n} blocks carry no valid time and follow no block that does; they are not used.",
-    "other_clock": "{n} blocks were written more than a year from the rest, under a clock not set; they are not used.",
+    "other_clock": "{n} blocks were written more than a month from the rest, under a clock not set; they are not used.",
     "clock_set_back": "{n} blocks repeat times already recorded (the clock was set back); they are not used.",
     "clipped": "{n} samples reach the end of the sensor's range.",
 }

@@ -30,12 +30,11 @@ APART = 0.2  # seconds by which another line must differ to be a rival
 CYCLE = 2.5  # seconds within which a rival may be a step or a stride off
 ENVELOPE_HZ = 6.0  # frequency at which an envelope counts 1/e: faster changes are folded ones, or differ between sites
 BENDING = 1.0  # weight of squared bends, in windows a knot
-AT_ONCE = 1.05  # two clocks set by one computer are seldom seconds apart: what the score of no lag is multiplied by
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch [start_s, stop_s) of the back's clock, its likeliest lags, best first, and both records' movement."""
+    """A stretch [start_s, stop_s) of the back's clock, the lags to look at in turn, and both records' movement."""
 
     start_s: float
     stop_s: float
@@ -109,7 +108,11 @@ def _movement(windows: Windows, shift_s: float) -> _Movement:
 
 
 def coarse_lags(thigh: Windows, back: Windows, *, shift_s: float, search_s: float) -> list[Part]:
-    """Parts of the back's recording and the lags at which its 10-s movement is most like the thigh's."""
+    """Parts of the back's recording and the lags at which its 10-s movement is most like the thigh's.
+
+    No lag comes first: the clocks of both were most often set by one computer, and a person's days can be so alike that
+    movement a day apart fits as well.
+    """
     a, b = _movement(thigh, shift_s=0.0), _movement(back, shift_s=shift_s)
     if min(np.isfinite(a.raw).sum(), np.isfinite(b.raw).sum()) < 12:
         return []
@@ -120,7 +123,7 @@ def coarse_lags(thigh: Windows, back: Windows, *, shift_s: float, search_s: floa
     parts = []
     for start, stop in pairwise(cuts):
         own = _likeliest(a, b, start, stop, search_s) if len(cuts) > 2 else whole
-        lags = tuple(dict.fromkeys((*own[:2], whole[0], *own[2:], 0.0)))
+        lags = tuple(dict.fromkeys((0.0, *own[:2], whole[0], *own[2:])))
         parts.append(Part(start - shift_s, stop - shift_s, lags, a, b))
     return parts
 
@@ -165,7 +168,6 @@ def _likeliest(a: _Movement, b: _Movement, start: float, stop: float, search_s: 
     at = lags + base
     within = (at > -len(y)) & (at < len(x))
     lags, values = lags[within], score[at[within] % size]
-    values = np.where(np.abs(lags) <= 1, values * AT_ONCE, values)
     found: list[float] = []
     for k in np.argsort(-values)[:200]:
         if values[k] > 0.0 and all(abs(lags[k] * STEP - f) > 60.0 for f in found):
@@ -244,10 +246,10 @@ def _envelope(source: Source, start_s: float, length_s: float) -> AxesArray | No
 def _agreement(long: AxesArray, short: AxesArray, reach: int) -> AxesArray:
     """Whitened cross-correlation (2 reach + 1,) of `short` with each stretch of `long`, which begins `reach` before it.
 
-    In units of its own root mean square over those lags. Division by the size of the cross-spectrum takes the weight from the lines of
-    an even gait, in which a step too far agrees as well, and gives it to what happens once: starts, stops, knocks, the
-    unevenness of steps. A phase that gait has between the sites counts for little, too. Generalised cross-correlation
-    with phase transform: Knapp and Carter 1976 (doi 10.1109/TASSP.1976.1162830).
+    In units of its own root mean square over those lags. Division by the size of the cross-spectrum takes the weight
+    from the lines of an even gait, in which a step too far agrees as well, and gives it to what happens once: starts,
+    stops, knocks, the unevenness of steps. A phase that gait has between the sites counts for little, too. Generalised
+    cross-correlation with phase transform: Knapp and Carter 1976 (doi 10.1109/TASSP.1976.1162830).
     """
     size = len(long)
     cross = np.fft.rfft(long) * np.conj(np.fft.rfft(short, size))
@@ -270,8 +272,9 @@ def best_line(found: Matches, *, drift_limit: float) -> Matches:
     top = int(mean.argmax())
     steps = np.abs(np.arange(width) - top) / RATE
     ahead = _ahead(along[:, [top]], along)
-    tilted = [_ahead(along[:, top], lane) for lane in (_best_lane(found.agreement, b * apart) for b in others)]
-    in_cycle = float(ahead[(steps > APART) & (steps < CYCLE)].min())
+    tilt = np.abs(np.array(others) - slope) * float(np.abs(apart).max())
+    tilted = np.array([float(_ahead(along[:, top], _best_lane(found.agreement, b * apart))) for b in others])
+    in_cycle = [*ahead[(steps > APART) & (steps < CYCLE)], *tilted[tilt < CYCLE]]
     intercept = (top - width // 2) / RATE
     own, weight = _own_lags(found.agreement, intercept + slope * apart)
     keep = weight > 0.0
@@ -285,8 +288,8 @@ def best_line(found: Matches, *, drift_limit: float) -> Matches:
         intercept_s=intercept + found.around_s,
         slope=slope,
         match=float(mean[top]),
-        lead=min([float(ahead[steps >= CYCLE].min()), *map(float, tilted)]),
-        lead_in_cycle=in_cycle,
+        lead=float(min([*ahead[steps >= CYCLE], *tilted[tilt >= CYCLE]])),
+        lead_in_cycle=float(min(in_cycle)),
     )
 
 

@@ -41,6 +41,8 @@ def open_recording(path: Path | str, *, site: str | None = None) -> Source:
 def _open(path: Path, site: str | None) -> Source:
     if path.is_dir():
         raise RecordingFault("This is a folder, not a recording.")
+    if path.exists() and not path.is_file():
+        raise RecordingFault("This is not a file but a device or pipe; give the recording itself.")
     with path.open("rb") as file:
         head = file.read(_LOOK_AT)
     if not head:

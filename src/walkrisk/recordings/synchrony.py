@@ -38,9 +38,9 @@ class Clock:
     thigh second = back second + shift_s + lag(back second), seconds counted from each recording's own origin;
     `shift_s` is the distance of the two origins, lag the line through (`knot_s`, `knot_lag_s`), kept constant outside.
     `offset_s` is the lag where the back's recording starts, `slope_s_per_day` its mean change, `residual_ms` the median
-    absolute distance of the windows' own lags from it, `match` their mean agreement (in root mean squares of it over all
-    lags), `windows` their number and `span` the share of the common time between the first and the last; `restarts`
-    counts changes of a clock's setting.
+    absolute distance of the windows' own lags from it, `match` their mean agreement (in root mean squares of it over
+    all lags), `windows` their number and `span` the share of the common time between the first and the last;
+    `restarts` counts changes of a clock's setting.
     """
 
     verdict: Verdict
@@ -90,7 +90,8 @@ def synchronise(
 ) -> Clock:
     """The clock of the back sensor, from movement that both sensors felt.
 
-    1. The 10-s movement of both records is cross-correlated, part by part, over all lags up to `search_h`.
+    1. The 10-s movement of both records is cross-correlated, part by part, over all lags up to `search_h`; no lag
+       at all (clocks set by one computer) is looked at first.
     2. In 60-s windows with movement, the log envelope above 6 Hz of both (heel strikes, starts and stops; no axis is
        used, so it does not matter how a sensor was worn) is cross-correlated at 50 Hz over +-16 s, whitened, so that
        what happens once counts more than what every stride repeats.

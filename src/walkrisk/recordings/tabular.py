@@ -22,7 +22,7 @@ _ROWS_AT_ONCE = 1_000_000
 _UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"))  # the size of an epoch number tells its unit, from 1973 to 5138
 _MOST_G = 4.0  # median size of the acceleration above which the unit cannot be g
 _WIDEST_G = 100.0
-_FAR_NS = 366 * 86400e9
+_FAR_NS = 31 * 86400e9
 Times = npt.NDArray[np.datetime64]
 
 
@@ -144,7 +144,7 @@ def _source(parts: list[tuple[Times, AxesArray]], *, site: str) -> ArraySource:
 
 
 def _of_one_clock(times: Times) -> slice:
-    """The most rows of (n,) sorted times with no pause of a year between them."""
+    """The most rows of (n,) sorted times with no pause of a month between them."""
     pause = np.diff(times.astype(np.int64).astype(np.float64)) > _FAR_NS
     edges = np.concatenate(([0], np.flatnonzero(pause) + 1, [len(times)]))
     most = int(np.argmax(np.diff(edges)))
@@ -189,7 +189,7 @@ def _sentences(counts: dict[str, int]) -> tuple[str, ...]:
     texts = {
         "unreadable": "{n} rows lack a time or an acceleration; they are not used.",
         "out_of_order": "Time runs backwards at {n} rows; the table was sorted by time.",
-        "other_clock": "{n} rows are more than a year from the rest, under a clock not set; they are not used.",
+        "other_clock": "{n} rows are more than a month from the rest, under a clock not set; they are not used.",
         "duplicated": "{n} rows repeat a time; the first of each is used.",
     }
     return tuple(text.format(n=f"{counts[name]:,}") for name, text in texts.items() if counts[name])

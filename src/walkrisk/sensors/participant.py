@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from walkrisk.days.daily import daily_rows
 from walkrisk.days.local_time import local_clock
@@ -14,7 +15,7 @@ from walkrisk.days.week import Week
 from walkrisk.epochs.classifier import KINDS
 from walkrisk.epochs.epoch_table import Epochs, epochs_parquet
 from walkrisk.epochs.intensity import met, speed_class
-from walkrisk.errors import UsageFault
+from walkrisk.errors import RecordingFault, UsageFault
 from walkrisk.figures.render import render
 from walkrisk.figures.week import week_figure
 from walkrisk.sensors.pairs import Pair
@@ -42,14 +43,18 @@ class Task:
 
 
 def process(task: Task) -> str:
-    """Carry out a task and keep its part; a sentence if it met a bug of walkrisk's own, else nothing.
+    """Carry out a task and keep its part; a sentence where it came to nothing that could be kept, else nothing.
 
     Raises UsageFault where the part cannot be written.
     """
     try:
-        _process(task)
+        with threadpool_limits(1):  # small products: threads cost more than they give, and change the last digits
+            _process(task)
     except UsageFault:
         raise
+    except (RecordingFault, OSError) as error:
+        why = " ".join(error.faults) if isinstance(error, RecordingFault) else f"Reading failed ({error.strerror})."
+        return f"A recording could not be read to its end: {why}"
     except Exception as error:  # one participant never stops the others
         trace = error.__traceback__
         while trace and trace.tb_next:
@@ -60,8 +65,10 @@ def process(task: Task) -> str:
 
 
 def _process(task: Task) -> None:
-    ready = prepare(task.pair, task.settings)
     who = task.pair.participant_id
+    for old in (f"{EPOCHS}/{who}.parquet", f"{PICTURES}/{who}.png"):  # of other settings
+        (task.out / old).unlink(missing_ok=True)
+    ready = prepare(task.pair, task.settings)
     files: dict[str, str] = {}
     rows: list[dict[str, object]] = []
     week = None
@@ -103,7 +110,11 @@ def _process(task: Task) -> None:
         picture = render(week_figure(week, title=f"Participant {who}", simulated=simulated), "png")
         files |= _kept(task, f"{PICTURES}/{who}.png", picture)
     write_part(
-        task.out, who, Part(task.signature, rows, quality_of(task.pair, ready, rows, simulated=simulated), files)
+        task.out,
+        who,
+        Part(
+            "" if ready.retry else task.signature, rows, quality_of(task.pair, ready, rows, simulated=simulated), files
+        ),
     )
 
 

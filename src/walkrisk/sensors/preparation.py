@@ -21,12 +21,16 @@ from walkrisk.sensors.settings import SensorSettings
 from walkrisk.sensors.signals import Sensor, complement
 
 FloatArray = npt.NDArray[np.float64]
+MOST_DAYS = 62
 EXCHANGED: dict[Site, Site] = {"thigh": "back", "back": "thigh"}
 
 
 @dataclass(slots=True)
 class Prepared:
-    """The sensors that can be used, by site, and what was found on the way; `unread` says why a file was not."""
+    """The sensors that can be used, by site, and what was found on the way.
+
+    `unread` and `unused` say why a file was not; `retry`: the system, not the file, stood in the way of reading.
+    """
 
     sensors: dict[str, Sensor] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
@@ -34,6 +38,7 @@ class Prepared:
     clock: Clock | None = None
     sites: Sites | None = None
     exchanged: bool = False
+    retry: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -52,12 +57,15 @@ def prepare(pair: Pair, settings: SensorSettings) -> Prepared:
             continue
         try:
             sources[site] = open_recording(path, site=site)
+            _check_span(sources[site])
             windows[site] = window_summaries(sources[site])
             if not len(windows[site].start_s):
                 raise RecordingFault("The recording holds no samples.")
-        except RecordingFault as fault:
+        except (RecordingFault, OSError) as fault:
             sources.pop(site, None)
-            ready.unread[site] = " ".join(fault.faults)
+            why = fault.faults if isinstance(fault, RecordingFault) else (f"Reading it failed ({fault.strerror}).",)
+            ready.retry |= isinstance(fault, OSError) or isinstance(fault.__context__, OSError)
+            ready.unread[site] = " ".join(why)
             ready.notes.append(f"{site.capitalize()}: not read. {ready.unread[site]}")
     if len(sources) == 2:
         sources, windows = _side_by_side(sources, windows, settings, ready)
@@ -73,6 +81,9 @@ def _side_by_side(
     sources: dict[Site, Source], windows: dict[Site, Windows], settings: SensorSettings, ready: Prepared
 ) -> tuple[dict[Site, Source], dict[Site, Windows]]:
     """The clocks of the two brought together, files named the wrong way round exchanged, strangers parted."""
+    shift = float((sources["back"].origin - sources["thigh"].origin) / np.timedelta64(1, "s"))
+    if not _overlap(sources["thigh"], sources["back"].segments + shift, slack_s=settings.clocks.search_h * 3600.0):
+        return _thigh_alone(sources, windows, ready, "The two recordings share no time; the back's is not used.")
     clock = _clock(sources, windows, settings)
     lag_s = clock.offset_s if clock and clock.found else 0.0
     ready.sites = sites_swapped(windows["thigh"], windows["back"], lag_s=lag_s)
@@ -87,9 +98,34 @@ def _side_by_side(
         ready.clock = clock
         ready.notes.append(clock.sentence)
         if clock.verdict == "not found":
-            ready.unused["back"] = "not used: it does not move with the thigh's"
-            return {"thigh": sources["thigh"]}, {"thigh": windows["thigh"]}
+            return _thigh_alone(sources, windows, ready, "The back's recording is not used.")
+        on_thigh = clock.thigh_time(sources["back"].segments.reshape(-1)).reshape(-1, 2)
+        if not _overlap(sources["thigh"], on_thigh, slack_s=0.0):
+            return _thigh_alone(sources, windows, ready, "The two recordings share no time; the back's is not used.")
     return sources, windows
+
+
+def _check_span(source: Source) -> None:
+    days = float(source.segments[-1, 1] - source.segments[0, 0]) / 86_400.0 if len(source.segments) else 0.0
+    if days > MOST_DAYS:
+        raise RecordingFault(
+            f"The recording spans {days:,.0f} days by its clock, more than {MOST_DAYS}: the clock was set anew in "
+            "between, or time stamps are damaged; cut the file into its sessions."
+        )
+
+
+def _overlap(thigh: Source, back: FloatArray, *, slack_s: float) -> bool:
+    """Whether two recordings share time on one clock, or come within `slack_s` of it."""
+    own = thigh.segments
+    return bool(back[-1, 1] + slack_s > own[0, 0] and back[0, 0] - slack_s < own[-1, 1])
+
+
+def _thigh_alone(
+    sources: Mapping[Site, Source], windows: Mapping[Site, Windows], ready: Prepared, why: str
+) -> tuple[dict[Site, Source], dict[Site, Windows]]:
+    ready.unused["back"] = why
+    ready.notes.append(why)
+    return {"thigh": sources["thigh"]}, {"thigh": windows["thigh"]}
 
 
 def _clock(sources: Mapping[Site, Source], windows: Mapping[Site, Windows], settings: SensorSettings) -> Clock | None:

@@ -154,6 +154,8 @@ def _sensor(site: str, path: Path | None, ready: Prepared) -> SensorQuality:
 def _digest(path: Path) -> str:
     """SHA-256 of a file; nothing where it cannot be read."""
     try:
+        if not path.is_file():
+            return ""
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:

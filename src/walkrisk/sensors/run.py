@@ -65,7 +65,7 @@ def run_sensors(
     Raises UsageFault, StudyFault (the settings), DataFault (the manifest).
     """
     declared = load_settings(settings) if isinstance(settings, Path) else settings
-    found = find_recordings(recordings)
+    found = find_recordings(recordings.absolute())
     _check_classifiers()
     check_store(out)
     mark = _mark(declared)
@@ -97,7 +97,8 @@ def _kept(kept: int) -> tuple[str, ...]:
 
 
 def _mark(settings: SensorSettings) -> str:
-    content = {"walkrisk": versions()["walkrisk"], "settings": settings_table(settings)}
+    trained = sha256(json.dumps(metadata()["classifiers"], sort_keys=True).encode())
+    content = {"walkrisk": versions()["walkrisk"], "classifiers": trained, "settings": settings_table(settings)}
     return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,29 @@ class SensorSettings:
 def load_settings(path: Path) -> SensorSettings:
     """The settings in a sensors.toml. Raises UsageFault without the file, StudyFault with every fault in it."""
     faults: list[str] = []
-    settings = build(SensorSettings, read_toml(path, "the sensors' declaration"), "", faults)
-    if settings is not None:
-        faults += [f"intensity.{key}: {sentence}" for key, sentence in intensity_faults(settings.intensity)]
-        faults += [f"time.{sentence}" for sentence in time_faults(settings.time)]
-        faults += _numbers(settings)
+    table = read_toml(path, "the sensors' declaration")
+    settings = build(SensorSettings, table, "", faults)
+    faults += _value_faults(settings or _sections_in_order(table))
     if faults or settings is None:
         raise StudyFault([f"{path.name}: {fault}" for fault in faults])
     return settings
+
+
+def _sections_in_order(table: Mapping[str, Any]) -> SensorSettings:
+    """The sections that can be built each for itself, the others at their defaults: to look for faults in them."""
+    built: dict[str, Any] = {}
+    default = SensorSettings()
+    for section in fields(SensorSettings):
+        raw = table.get(section.name)
+        found = build(type(getattr(default, section.name)), raw, "", []) if isinstance(raw, Mapping) else None
+        if found is not None:
+            built[section.name] = found
+    return SensorSettings(**built)
+
+
+def _value_faults(settings: SensorSettings) -> list[str]:
+    faults = [f"intensity.{key}: {sentence}" for key, sentence in intensity_faults(settings.intensity)]
+    return faults + [f"time.{sentence}" for sentence in time_faults(settings.time)] + _numbers(settings)
 
 
 def notes_of(settings: SensorSettings) -> tuple[str, ...]:

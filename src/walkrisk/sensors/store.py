@@ -51,16 +51,16 @@ def check_store(out: Path) -> None:
         (out / PARTS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageFault(f"{out} cannot be written to ({error.strerror}); choose another --out.") from None
-    for leftover in out.glob("*/.walkrisk-*"):  # beside their place when an earlier run was killed
+    for leftover in [
+        *out.glob(".walkrisk-*"),
+        *out.glob("*/.walkrisk-*"),
+    ]:  # beside their place when an earlier run was killed
         with contextlib.suppress(OSError):
             leftover.unlink()
 
 
 def signature(pair: Pair, mark: str) -> str:
-    """A digest of the settings and each file's name, size and time of change: where equal, nothing is to be redone.
-
-    A file that cannot be opened now (no permission, a lost network folder) differs from itself when it can.
-    """
+    """A digest of the settings and each file's name, size and time of change: where equal, nothing is to be redone."""
     digest = hashlib.sha256(mark.encode())
     for path in (pair.thigh, pair.back):
         digest.update(f"|{path.name}|{_state(path)}".encode() if path else b"|")
@@ -69,10 +69,9 @@ def signature(pair: Pair, mark: str) -> str:
 
 def _state(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
+        found = path.stat()
     except OSError:
-        return "closed"
+        return ""
     return f"{found.st_size}|{found.st_mtime_ns}"
 
 

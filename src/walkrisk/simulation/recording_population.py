@@ -25,7 +25,7 @@ class Gait:
     `mean` (6, 10) complex population harmonics; `between` and `within` (6, 10): root mean square of a person's and of a
     4-s window's deviation from them. `exponent`: SD of an axis grows as (stride frequency / `stride_hz`) to this power.
     `rough`: what ten harmonics leave unexplained in a window, as a share of an axis' SD; `rough_share`: how much of
-    that is white; the rest is wander and the unevenness of steps. `strike`: root mean square of what a heel strike adds,
+    that is white; the rest is wander and the unevenness of steps. `strike`: size of what a heel strike adds,
     as a share of an axis' SD, set so that movement above 6 Hz is as strong, and as uneven in time, as in the data.
     """
 
@@ -37,8 +37,8 @@ class Gait:
     rough: Vector
     posture: Vector
     posture_sd: Vector
-    rough_share: float = 0.25
-    strike: Vector = (0.7, 0.7, 0.55, 0.4, 0.5, 0.4)
+    rough_share: float = 0.15
+    strike: Vector = (1.1, 1.1, 0.9, 0.65, 0.8, 0.65)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +136,8 @@ RUNNING = Gait(
     rough=(0.49, 0.59, 0.51, 0.34, 0.6, 0.62),
     posture=(1.204, 0.191, -0.146, 0.952, 0.056, -0.371),
     posture_sd=(0.03, 0.074, 0.057, 0.034, 0.046, 0.09),
-    rough_share=0.6,
-    strike=(0.6, 0.5, 0.5, 0.5, 0.6, 0.5),
+    rough_share=0.3,
+    strike=(0.8, 0.7, 0.7, 0.7, 0.8, 0.7),
 )
 
 _MEAN, _BETWEEN, _WITHIN = _table("""
@@ -249,6 +249,8 @@ CYCLING = Gait(
     rough=(0.29, 0.55, 0.31, 0.78, 0.64, 0.71),
     posture=(0.856, 0.132, -0.637, 0.881, 0.028, -0.293),
     posture_sd=(0.055, 0.046, 0.149, 0.047, 0.036, 0.25),
+    strike=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    rough_share=0.45,
 )
 
 GAITS = {

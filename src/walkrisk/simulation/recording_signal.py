@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from walkrisk.simulation import recording_population as population
 from walkrisk.simulation.recording_population import GAITS, HARMONICS, STRIKES, Gait, Rest, Strike
-from walkrisk.simulation.recording_schedule import ACTIVITIES, CODE, STEPPING, FloatArray, Plan, slow_course
+from walkrisk.simulation.recording_schedule import ACTIVITIES, CODE, FloatArray, Plan, slow_course
 
 PHASES = 256
 POOL = 1 << 19
 SITES = ("thigh", "back")
 Float32 = npt.NDArray[np.float32]
 _BOUT_SHARE = 0.5  # of the spread of 4-s windows that a bout's coefficients take; the rest comes from step to step
+_FAST_SHARE = 0.4  # of the harmonics above the fifth in walking and running; strikes make up the rest
 _STEP_SD = 0.018  # of a step, by which each comes early or late: step times then vary by 2.5 %
 _STRENGTH_SD = 0.13  # of the log strength of a step
 _STIRRED_S = 2  # seconds before and after a change of posture in which both sensors are moved
@@ -85,7 +86,7 @@ def make_course(plan: Plan, rng: np.random.Generator) -> Course:
             stride_hz = plan.cadence_spm[i:j].mean() / 120
             key = int(plan.bout[i])
             waves[key], rough = _wave(gait, gaits[name], stride_hz, rng)
-            if name in STEPPING:
+            if any(gait.strike):
                 knocks[key] = waves[key].std(axis=1) * np.array(gait.strike) * np.exp(0.15 * rng.standard_normal())
             movement[:, i:j] = rough[:, None]
         else:
@@ -107,9 +108,10 @@ def make_course(plan: Plan, rng: np.random.Generator) -> Course:
 
 
 def _stir(movement: Float32, plan: Plan, changes: npt.NDArray[np.intp], rng: np.random.Generator) -> None:
-    """Move both sensors for a moment wherever one posture gives way to another, or to walking."""
+    """Move both sensors for a moment wherever one posture gives way to another."""
     for i in changes:
-        if plan.activity[i] == plan.activity[i - 1]:
+        before, after = plan.activity[i - 1], plan.activity[i]
+        if before == after or max(before, after) >= CODE["shuffling"]:
             continue
         size = np.array(population.STIR) * np.exp(0.4 * rng.standard_normal())
         around = np.arange(max(i - _STIRRED_S, 0), min(i + _STIRRED_S, len(plan)))
@@ -155,6 +157,7 @@ def _wave(
 ) -> tuple[Float32, FloatArray]:
     """One stride (6, PHASES) of a bout, and the SD (6,) of the roughness on top."""
     c = person + _BOUT_SHARE * _complex(gait.within, rng)
+    c[:, 5:] *= _FAST_SHARE if any(gait.strike) else 1.0
     growth = np.clip((stride_hz / gait.stride_hz) ** np.array(gait.exponent), 0.3, 3.0)
     spectrum = np.zeros((6, PHASES // 2 + 1), dtype=np.complex128)
     spectrum[:, 1 : HARMONICS + 1] = c * growth[:, None] * PHASES / 2

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from walkrisk.recordings import synchrony
+from walkrisk.recordings.lags import Matches, best_line
 from walkrisk.recordings.recording import ArraySource, Blocks, Device, Quality, Samples, segments_of
-from walkrisk.recordings.synchrony import Clock, Synchrony, synchronise
+from walkrisk.recordings.synchrony import AHEAD, Clock, Synchrony, synchronise
 from walkrisk.recordings.windows import Windows
 
 DAY = 86400.0
@@ -56,7 +58,10 @@ class Sensor:
     def samples(self, start_s, stop_s):
         a, b = self.true(start_s), self.true(stop_s)
         self.read_s += stop_s - start_s
-        t = np.arange(np.ceil(max(a, self.span[0]) * self.real_hz), np.floor(min(b, self.span[1]) * self.real_hz)) / self.real_hz
+        t = (
+            np.arange(np.ceil(max(a, self.span[0]) * self.real_hz), np.floor(min(b, self.span[1]) * self.real_hz))
+            / self.real_hz
+        )
         t = t[(t < self.pause[0]) | (t >= self.pause[1])]
         last = np.searchsorted(self.steps, t) - 1
         since = t - self.steps[np.maximum(last, 0)]
@@ -163,6 +168,16 @@ def test_back_time_undoes_thigh_time(week_clock):
     np.testing.assert_allclose(clock.back_time(clock.thigh_time(t)), t, atol=1e-6)
 
 
+def test_days_that_are_all_alike_do_not_lead_a_day_astray():
+    starts, stops, steps = walking(4, 1)
+    alike = [np.concatenate([x + d * DAY for d in range(4)]) for x in (starts, stops, steps)]
+    thigh, back, _, _ = pair(4, offset=0.4, drift=4.0)
+    thigh.steps = back.steps = alike[2]
+    clock = found(thigh, back, summaries(thigh, *alike[:2]), summaries(back, *alike[:2]))
+    assert clock.verdict == "synchronised"
+    assert error_ms(clock, back, 4).max() < 40.0
+
+
 @pytest.mark.parametrize(("offset", "drift"), [(-2 * 3600.0 - 187.3, -2.0), (25 * 3600.0, 6.0), (41.75, 0.0)])
 def test_a_clock_hours_off_and_another_origin(offset, drift):
     parts = pair(2, offset=offset, drift=drift, origin=np.datetime64("2024-02-28", "ns"), seed=3)
@@ -228,6 +243,93 @@ def test_an_empty_clock_changes_nothing_but_the_origin():
     clock = Clock(verdict="not found", sentence="", shift_s=5.0, knot_s=np.empty(0), knot_lag_s=np.empty(0))
     np.testing.assert_array_equal(clock.thigh_time(np.array([1.0])), [6.0])
     np.testing.assert_array_equal(clock.back_time(np.array([6.0])), [1.0])
+
+
+@dataclass
+class Swinging(Sensor):
+    """Gait as a sum of three sines that begins and ends at once: no heel strikes, and every step like the others."""
+
+    starts: np.ndarray = None
+    stops: np.ndarray = None
+    hz: np.ndarray = None
+    phase: float = 0.0
+    noise_g: float = 0.004
+
+    def samples(self, start_s, stop_s):
+        a, b = max(self.true(start_s), self.span[0]), min(self.true(stop_s), self.span[1])
+        t = np.arange(np.ceil(a * self.real_hz), np.floor(b * self.real_hz)) / self.real_hz
+        k = np.maximum(np.searchsorted(self.starts, t) - 1, 0)
+        since = t - self.starts[k]
+        turn = 2 * np.pi * (self.hz[k] * since + self.phase)
+        moving = (since >= 0) & (t < self.stops[k])
+        axes = self.noise_g * np.random.default_rng([int(start_s), int(self.real_hz * 8)]).standard_normal((3, len(t)))
+        axes[0] += np.where(moving, 1 + self.strength[0] * (np.sin(2 * turn) + 0.3 * np.sin(4 * turn + 0.5)), 0.1)
+        axes[2] += np.where(moving, self.strength[1] * np.sin(turn + 0.3), 1.0)
+        own = self.clock(t)
+        inside = (own >= start_s) & (own < stop_s)
+        return Samples(own[inside], (np.rint(axes[:, inside] * 64) / 64).astype(np.float32))
+
+
+def swinging(days, *, offset, drift, metronome, phase):
+    """A pair whose gait is alike in every step, the back's `phase` strides late, whatever its pace."""
+    starts, stops, _ = walking(21, days)
+    hz = np.where(metronome, 0.9, np.random.default_rng(3).uniform(0.75, 1.05, len(starts)))
+    gait, span, rate = {"starts": starts, "stops": stops, "hz": hz}, (0.0, days * DAY), 1 + drift / DAY
+    thigh = Swinging(np.empty(0), (0.35, 0.3), span, clock=lambda t: t, true=lambda t: t, **gait)
+    back = Swinging(
+        np.empty(0),
+        (0.2, 0.1),
+        span,
+        clock=lambda t: (t - offset) / rate,
+        true=lambda t: t * rate + offset,
+        real_hz=50.125,
+        phase=phase,
+        **gait,
+    )
+    return thigh, back, summaries(thigh, starts, stops), summaries(back, starts, stops)
+
+
+@pytest.mark.parametrize("metronome", [False, True])
+@pytest.mark.parametrize("phase", [0.0, 0.17, -0.3])
+def test_a_gait_of_pure_sines_is_not_laid_by_its_phase(metronome, phase):
+    parts = swinging(3, offset=0.4, drift=1.3, metronome=metronome, phase=phase)
+    clock = found(*parts)
+    assert clock.verdict == "synchronised"
+    assert error_ms(clock, parts[1], 3).max() < 40.0
+
+
+def test_a_line_that_may_be_a_step_off_is_used_and_said_to_be_so(monkeypatch):
+    parts = pair(2, offset=0.4, drift=1.3, seed=3)
+    straight = synchrony.best_line
+    monkeypatch.setattr(synchrony, "best_line", lambda *a, **k: replace(straight(*a, **k), lead_in_cycle=AHEAD - 0.1))
+    clock = found(*parts)
+    assert clock.verdict == "ambiguous"
+    assert clock.found
+    assert "within about a step" in clock.sentence
+    assert error_ms(clock, parts[1], 2).max() < 40.0
+
+
+def test_a_line_is_ahead_by_standard_errors_of_the_windows_differences():
+    agreement = np.zeros((4, 1601), dtype=np.float32)
+    agreement[:, 800], agreement[:, 830], agreement[:, 1200] = (5, 5, 5, 5), (1, 3, 1, 3), (0, 0, 2, 2)
+    empty = np.empty(0)
+    seen = best_line(
+        Matches(
+            start_s=0.0,
+            stop_s=4.0,
+            around_s=0.0,
+            centre_s=np.arange(4.0),
+            agreement=agreement,
+            lag_s=empty,
+            weight=empty,
+        ),
+        drift_limit=0.0,
+    )
+    assert seen.intercept_s == 0.0
+    assert seen.match == 5.0
+    error = np.sqrt(4.0 / 4 / 5)  # squared distances from the mean 3 add up to 4
+    assert seen.lead_in_cycle == pytest.approx(3.0 / error, rel=1e-4)
+    assert seen.lead == pytest.approx(4.0 / error, rel=1e-4)
 
 
 def real(shared, kind, name):

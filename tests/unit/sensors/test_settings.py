@@ -95,3 +95,11 @@ def test_what_must_be_said_travels_with_the_days(tmp_path: Path) -> None:
     assert tuple(_notes(path)) == said
     path.write_bytes(days_parquet([]))
     assert _notes(path) == []
+
+
+def test_a_fault_of_one_kind_does_not_hide_another(tmp_path: Path) -> None:
+    with pytest.raises(StudyFault) as fault:
+        load_settings(
+            written(tmp_path, '[wear]\nstill_sd = 13.0\n[cadence]\nslowest_spm = 300.0\n[time]\ntimezone = "X/Y"\n')
+        )
+    assert len(fault.value.faults) == 3
