@@ -266,7 +266,7 @@ def damaged(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 def test_an_unreadable_recording_stops_nobody_else(made: Made, damaged: tuple[Made, list[str]]) -> None:
     copy, (reduced, lost) = damaged
     assert copy.code["sensors"] == 6
-    assert "3 recording(s) could not be read" in copy.said["sensors"]
+    assert "3 recording(s) came to nothing" in copy.said["sensors"]
     assert f"{PEOPLE - 2} participant(s) were finished by an earlier run and kept" in copy.said["sensors"]
     quality = copy.quality.set_index("participant_id")
     found = quality.loc[[reduced, lost], ["status", "thigh_status", "back_status"]].to_numpy().tolist()

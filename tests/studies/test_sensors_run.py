@@ -23,7 +23,7 @@ from walkrisk.simulation.recordings import simulate_recordings
 
 DEFAULTS = SensorSettings()
 PEOPLE = ("sim0001", "sim0002", "sim0003")
-TABLES = {"days.parquet", "quality.csv", "measurement_error.json", "manifest.json"}
+TABLES = {"quality.html", "days.parquet", "quality.csv", "measurement_error.json", "manifest.json"}
 PATIENCE_S = 60.0
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
 

@@ -17,6 +17,8 @@ import pandas as pd
 import pytest
 
 from walkrisk.errors import StudyFault, UsageFault
+from walkrisk.recordings.opening import open_recording
+from walkrisk.recordings.synchrony import synchronise
 from walkrisk.simulation import recording_declaration as declaration
 from walkrisk.simulation.cwa_writer import Notes, Setup, anchor, header, sectors, stamp
 from walkrisk.simulation.recording_declaration import Part, RecordingMix, clean, load_mix, parse_mix
@@ -370,6 +372,23 @@ def test_steps_come_a_little_early_or_late_and_differ_in_strength() -> None:
     own = peaks[:, 0::2] if peaks[0, 0::2].mean() > peaks[0, 1::2].mean() else peaks[:, 1::2]
     assert np.corrcoef(own)[0, 1] > 0.5, "a strong step is strong in both"
     assert peaks[0, 0::2].mean() - peaks[0, 1::2].mean() > 0.2, "the thigh feels its own foot more"
+
+
+def test_the_clocks_of_a_simulated_pair_are_brought_together(tmp_path: Path) -> None:
+    mix = replace(plain(clock_offset_s=0.5, drift_s_per_day=2.0, rate_error_ppm=2500.0), program=())
+    out, truth = simulated(tmp_path, mix, days=0.6, seed=8)
+    thigh, back = (open_recording(out / f"sim0001_{name}.cwa") for name in ("thigh", "back"))
+    clock = synchronise(thigh, back)
+    start = dt.datetime.fromisoformat(truth["start_utc"]).astimezone(ZoneInfo("Europe/Oslo")).replace(tzinfo=None)
+    zero = float((np.datetime64(start, "ns") - thigh.origin) / np.timedelta64(1, "s"))
+    true_s = np.linspace(0, truth["seconds"], 50)
+    shown = [
+        zero + true_s * (1 + c["drift_s_per_day"] / 86400) + c["offset_s_at_start"]
+        for c in (truth["devices"][name]["clock"] for name in ("thigh", "back"))
+    ]
+    assert clock.verdict == "synchronised"
+    assert np.abs(shown[0] - shown[1]).max() > 0.1
+    assert np.abs(clock.thigh_time(shown[1]) - shown[0]).max() < 0.04
 
 
 def test_standing_up_moves_both_sensors() -> None:
