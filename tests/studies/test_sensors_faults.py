@@ -146,7 +146,7 @@ def test_quality_csv_says_why_a_file_could_not_be_read(bad_folder: Path, tmp_pat
     _, quality = run(bad_folder, tmp_path / "out")
     why = quality["notes"]
     assert "empty" in why["empty"]
-    assert "Axivity" in why["text"]
+    assert "no .cwa recording" in why["text"]
     assert "cannot be read" in why["dangling"]
     for who in UNREADABLE:
         assert why[who].startswith("Thigh: "), who
