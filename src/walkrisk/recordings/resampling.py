@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import firwin, oaconvolve
 
 from walkrisk.recordings.recording import AxesArray, FloatArray, Samples
 
@@ -150,6 +149,8 @@ def _mend(
 
 def _low_passed(axes: AxesArray, cuts: npt.NDArray[np.intp], source_rate_hz: float, rate_hz: float) -> AxesArray:
     """The axes (3, n) without what the grid cannot carry, stretch by stretch."""
+    from scipy.signal import firwin, oaconvolve  # half a second to load, for fast recordings only
+
     ratio = round(20.0 * source_rate_hz / rate_hz) / 20.0  # so that every part of a record is given the same kernel
     half = round(HALF_STEPS * ratio)
     kernel = firwin(2 * half + 1, PASS / ratio, fs=1.0, window=("kaiser", 5.0)).astype(np.float32)
