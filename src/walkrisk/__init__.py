@@ -1,4 +1,4 @@
-"""walkrisk: adjusted risk ratios of an outcome across walking volume and intensity, from recording or extract to finished report."""
+"""walkrisk: adjusted risk ratios of an outcome across walking, from recording or extract to finished report."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ def as_finished(
     process at work on it died (of lack of memory, say) twice.
 
     With `jobs` above 1 the items go to as many processes of this machine, with `cluster` (the address of a Dask
-    scheduler, or the .json file it wrote) to its workers, which must see the same files under the same paths. `function` is a module's own and
-    items and results are small. What `function` raises is raised here.
+    scheduler, or the .json file it wrote) to its workers, which must see the same files under the same paths.
+    `function` is a module's own, items and results are small. What `function` raises is raised here.
 
     Raises UsageFault if the cluster cannot be reached or the optional dependency for it is not installed.
     """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from walkrisk.cohorts.eligibility import Condition, Exclusion, apply_exclusions
-from walkrisk.exposures.daily_seconds import days_known, invalid_days, mean_min_day
+from walkrisk.exposures.daily_seconds import days_known, invalid_days, mean_day
 from walkrisk.models.splines import restricted_cubic_basis
 from walkrisk.sensitivity.evalue import evalue
 
@@ -54,9 +54,9 @@ def test_an_invalid_day_changes_nothing_about_the_mean_of_the_others(walking: np
     invalid = invalid_days({"w": walking, "l": lying}, zero_invalidates=("w", "l"))
     np.testing.assert_array_equal(invalid, (walking == 0) | (lying == 0))
     blanked = np.where(invalid, np.nan, walking)
-    np.testing.assert_array_equal(mean_min_day(walking, excluded=invalid), mean_min_day(blanked))
+    np.testing.assert_array_equal(mean_day(walking, excluded=invalid) / 60, mean_day(blanked) / 60)
     np.testing.assert_array_equal(days_known(walking, excluded=invalid), days_known(blanked))
-    mean = mean_min_day(walking, excluded=invalid)
+    mean = mean_day(walking, excluded=invalid) / 60
     known = days_known(walking, excluded=invalid)
     np.testing.assert_array_equal(np.isnan(mean), known == 0)
     for i in range(5):

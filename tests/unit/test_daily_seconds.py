@@ -9,7 +9,7 @@ from walkrisk.cohorts.days import DayCount, DayMean, Days, ValidDay, daily_secon
 from walkrisk.exposures.daily_seconds import (
     days_known,
     invalid_days,
-    mean_min_day,
+    mean_day,
     ratio_of_means,
     recorded_days,
 )
@@ -48,8 +48,8 @@ def test_a_day_is_recorded_if_any_activity_is_known() -> None:
 def test_mean_is_over_known_days_that_are_not_excluded() -> None:
     seconds = np.array([[600.0, 1200.0, NA], [600.0, 1200.0, 1800.0], [NA, NA, NA], [600.0, NA, NA]])
     excluded = np.array([[False] * 3, [False, False, True], [False] * 3, [True, False, False]])
-    np.testing.assert_array_equal(mean_min_day(seconds, excluded=excluded), [15.0, 15.0, NA, NA])
-    np.testing.assert_array_equal(mean_min_day(seconds), [15.0, 20.0, NA, 10.0])
+    np.testing.assert_array_equal(mean_day(seconds, excluded=excluded) / 60, [15.0, 15.0, NA, NA])
+    np.testing.assert_array_equal(mean_day(seconds) / 60, [15.0, 20.0, NA, 10.0])
     np.testing.assert_array_equal(days_known(seconds, excluded=excluded), [2, 2, 0, 0])
     np.testing.assert_array_equal(days_known(seconds), [2, 3, 0, 1])
 
@@ -57,8 +57,8 @@ def test_mean_is_over_known_days_that_are_not_excluded() -> None:
 def test_intensity_is_the_ratio_of_means_not_the_mean_of_ratios() -> None:
     """Two days: 10 of 10 min slow, then 90 of 90 min brisk. Of means 4.6 MET; the mean of daily ratios would be 3.8."""
     slow, brisk, total = np.array([[600.0, 0.0]]), np.array([[0.0, 5400.0]]), np.array([[600.0, 5400.0]])
-    parts = {"slow": mean_min_day(slow), "brisk": mean_min_day(brisk)}
-    got = ratio_of_means(parts, {"slow": 2.8, "brisk": 4.8}, mean_min_day(total))
+    parts = {"slow": mean_day(slow) / 60, "brisk": mean_day(brisk) / 60}
+    got = ratio_of_means(parts, {"slow": 2.8, "brisk": 4.8}, mean_day(total) / 60)
     np.testing.assert_allclose(got, [(2.8 * 5 + 4.8 * 45) / 50])
 
 
@@ -117,7 +117,7 @@ def test_input_is_left_as_it_was() -> None:
     seconds = np.array([[0.0, 5.0, NA]])
     before = seconds.copy()
     invalid = invalid_days({"a_s": seconds}, zero_invalidates=("a_s",), total_of=("a_s",), min_total_h=1)
-    mean_min_day(seconds, excluded=invalid)
+    mean_day(seconds, excluded=invalid) / 60
     np.testing.assert_array_equal(seconds, before)
 
 

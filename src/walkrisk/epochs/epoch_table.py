@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from walkrisk.schema import ColumnContract
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ByteArray = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
@@ -105,11 +101,6 @@ def epochs_table(epochs: Epochs) -> pa.Table:
         "met": _numbers(epochs.met),
     }
     return pa.table({contract.name: columns[contract.name] for contract in EPOCH_COLUMNS})
-
-
-def epochs_frame(epochs: Epochs) -> pd.DataFrame:
-    """The same columns as a data frame: texts as categories, missing as NaN."""
-    return epochs_table(epochs).to_pandas()
 
 
 def epochs_parquet(epochs: Epochs) -> bytes:

@@ -52,11 +52,6 @@ def _total(seconds: Mapping[str, FloatArray], names: Sequence[str], shape: tuple
     return total
 
 
-def mean_min_day(seconds: FloatArray, *, excluded: BoolArray | None = None) -> FloatArray:
-    """Mean minutes a day (n,) over the known days of (n, D) seconds that are not `excluded`; NaN without such a day."""
-    return mean_day(seconds, excluded=excluded) / 60.0
-
-
 def mean_day(seconds: FloatArray, *, excluded: BoolArray | None = None) -> FloatArray:
     """Mean a day (n,), in the unit of the values (n, D), over known days that are not `excluded`; NaN without any."""
     values = seconds if excluded is None else np.where(excluded, np.nan, seconds)

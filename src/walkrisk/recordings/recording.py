@@ -1,7 +1,7 @@
 """What a raw recording is to the rest of walkrisk, whatever device or file it came from.
 
-Times are seconds on the device's own clock since `origin` (a calendar midnight of that clock), so that a week is held to
-better than a nanosecond in float64. Accelerations are (3, n) float32 in g, one contiguous row an axis.
+Times are seconds on the device's own clock since `origin` (a calendar midnight of that clock), so that float64 holds a
+week to better than a nanosecond. Accelerations are (3, n) float32 in g, one contiguous row an axis.
 """
 
 from __future__ import annotations

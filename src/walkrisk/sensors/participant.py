@@ -16,8 +16,6 @@ from walkrisk.epochs.classifier import KINDS
 from walkrisk.epochs.epoch_table import Epochs, epochs_parquet
 from walkrisk.epochs.intensity import met, speed_class
 from walkrisk.errors import RecordingFault, UsageFault
-from walkrisk.figures.render import render
-from walkrisk.figures.week import week_figure
 from walkrisk.sensors.pairs import Pair
 from walkrisk.sensors.preparation import Prepared, prepare
 from walkrisk.sensors.quality import quality_of
@@ -107,8 +105,7 @@ def _process(task: Task) -> None:
             sentences=tuple(ready.notes),
         )
     if week is not None and PICTURES in task.wanted:
-        picture = render(week_figure(week, title=f"Participant {who}", simulated=simulated), "png")
-        files |= _kept(task, f"{PICTURES}/{who}.png", picture)
+        files |= _kept(task, f"{PICTURES}/{who}.png", _picture(week, who, simulated=simulated))
     write_part(
         task.out,
         who,
@@ -163,6 +160,13 @@ def _epochs(who: str, seconds: Seconds, found: Classified, start: np.ndarray, se
         speed_class=seconds.speed,
         met=seconds.met,
     )
+
+
+def _picture(week: Week, who: str, *, simulated: bool) -> bytes:
+    from walkrisk.figures.render import render  # half a second to load, for pictures only
+    from walkrisk.figures.week import week_figure
+
+    return render(week_figure(week, title=f"Participant {who}", simulated=simulated), "png")
 
 
 def _temperature(sensor: Sensor) -> tuple[np.ndarray, np.ndarray]:

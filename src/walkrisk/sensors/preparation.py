@@ -13,15 +13,17 @@ from walkrisk.recordings.calibration import Calibration, calibrate
 from walkrisk.recordings.opening import open_recording
 from walkrisk.recordings.orientation import Site, Sites, placements, sites_swapped
 from walkrisk.recordings.recording import Source
+from walkrisk.recordings.resampling import conversion
 from walkrisk.recordings.synchrony import Clock, synchronise
 from walkrisk.recordings.wear import joint_wear, not_worn
 from walkrisk.recordings.windows import Windows, window_summaries
 from walkrisk.sensors.pairs import Pair
 from walkrisk.sensors.settings import SensorSettings
-from walkrisk.sensors.signals import Sensor, complement
+from walkrisk.sensors.signals import RATE_HZ, Sensor, complement
 
 FloatArray = npt.NDArray[np.float64]
 MOST_DAYS = 62
+USUAL_RATE = 0.05  # share by which a sampling rate may differ from the classifier's without a word
 EXCHANGED: dict[Site, Site] = {"thigh": "back", "back": "thigh"}
 
 
@@ -171,6 +173,8 @@ def _sensor(
     first, last = float(source.segments[0, 0]), float(source.segments[-1, 1])
     worn = complement(off, first, last)
     placed = tuple(placements(windows, site, worn)) if settings.use.turn else ()
+    if abs(source.rate_hz / RATE_HZ - 1.0) > USUAL_RATE:
+        ready.notes.append(f"{site.capitalize()}: {conversion(source.rate_hz, RATE_HZ)}")
     ready.notes += [f"{site.capitalize()}: {sentence}" for sentence in source.quality.sentences]
     if calibration is not None and calibration.verdict != "full":
         ready.notes.append(f"{site.capitalize()}: {calibration.sentence}")

@@ -16,7 +16,6 @@ from walkrisk.epochs.epoch_table import (
     EPOCH_COLUMNS,
     SPEED_CLASSES,
     Epochs,
-    epochs_frame,
     epochs_parquet,
     epochs_table,
 )
@@ -82,7 +81,7 @@ def test_every_activity_and_class_has_its_word() -> None:
 
 
 def test_the_frame_says_the_same() -> None:
-    frame = epochs_frame(epochs())
+    frame = epochs_table(epochs()).to_pandas()
     assert list(frame.columns) == CONTRACT
     assert frame["activity"].tolist() == ["walking", "stairs", "running", "sitting", "nonwear"]
     assert frame["speed_class"].isna().tolist() == [False, False, True, True, True]
