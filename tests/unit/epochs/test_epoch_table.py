@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from walkrisk.days import seconds
 from walkrisk.epochs import activities
 from walkrisk.epochs.epoch_table import (
     ACTIVITIES,
@@ -44,9 +43,7 @@ def test_the_columns_are_those_of_the_contract() -> None:
     assert epochs_table(epochs()).column_names == CONTRACT
 
 
-def test_codes_are_those_of_days_and_names_those_of_the_classifier() -> None:
-    assert ACTIVITIES == seconds.ACTIVITIES
-    assert SPEED_CLASSES == seconds.SPEEDS
+def test_names_are_those_of_the_classifier() -> None:
     assert set(ACTIVITIES) == {*activities.ACTIVITIES, "nonwear", "unknown"}
 
 
