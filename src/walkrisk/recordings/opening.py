@@ -8,7 +8,7 @@ import numpy as np
 
 from walkrisk.errors import RecordingFault
 from walkrisk.recordings.axivity import open_axivity
-from walkrisk.recordings.recording import AxesArray, FloatArray, Recording, Source
+from walkrisk.recordings.recording import AxesArray, FloatArray, Recording, Source, stretches
 
 READABLE = (
     "walkrisk reads Axivity .cwa files, and .csv and .parquet tables with a time column and accelerations in g "
@@ -22,6 +22,7 @@ _STRANGERS = (
     (b"%PDF", "The file is a PDF"),
 )
 _LOOK_AT = 4096
+HOURS = 0.5  # read at a time, so that what is at work stays in the processor's cache
 
 
 def open_recording(path: Path | str, *, site: str | None = None) -> Source:
@@ -70,13 +71,23 @@ def read_recording(path: Path | str, *, site: str | None = None) -> Recording:
     Raises RecordingFault as `open_recording` does.
     """
     source = open_recording(path, site=site)
-    samples = source.samples(-np.inf, np.inf)
-    nanoseconds = np.rint(samples.time_s * 1e9).astype("timedelta64[ns]")
+    room = source.quality.counts["samples"]  # memory not written to is not taken up
+    time_ns, axes_g = np.empty(room, np.int64), np.empty((3, room), np.float32)
+    warm = np.empty(room, np.float32)
+    begin = source.origin.astype("datetime64[ns]").astype(np.int64)
+    n = 0
+    for _, _, part in stretches(source, hours=HOURS):
+        here = slice(n, n + len(part.time_s))
+        np.rint(part.time_s * 1e9, out=time_ns[here], casting="unsafe")
+        time_ns[here] += begin
+        axes_g[:, here] = part.axes_g
+        warm[here] = _temperature(source, part.time_s)
+        n = here.stop
     return Recording(
-        time=source.origin.astype("datetime64[ns]") + nanoseconds,
-        acceleration_g=samples.axes_g.T,
+        time=time_ns[:n].view("datetime64[ns]"),
+        acceleration_g=axes_g[:, :n].T,
         rate_hz=source.rate_hz,
-        temperature_c=_temperature(source, samples.time_s),
+        temperature_c=warm[:n],
         device=source.device,
         site=source.site or site or "",
         quality=source.quality,
