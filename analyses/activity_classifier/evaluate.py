@@ -2,9 +2,10 @@
 
     python analyses/activity_classifier/evaluate.py --harth FOLDER --har70plus FOLDER [--peer NAME=FILE]...
 
-Writes results/: scores.csv (a row a subject, sensor set and condition), confusion.csv, summary.json and
-measurement_error.json/.csv. A peer's parquet file has `subject, second` (a time) and `predicted` (named as in
-walkrisk.epochs.activities); it is scored by the same functions.
+Writes results/: scores.csv (a row a subject, sensor set and condition), confusion.csv, summary.json,
+walking_weight.json and measurement_error.json/.csv, and the tables of README.md. A peer's parquet file has
+`subject, second` (a time) and `predicted` (named as in walkrisk.epochs.activities); it is scored by the same functions,
+as it is and a second earlier.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import xgboost
 from baseline import windowed_baseline
+from card import write_tables
 from labelled import RATE_HZ, UNLABELLED, Labels, Person
-from train import HERE, Rows, chain_of, columns_of, fit, folders, read_everyone, rows_of
+from train import HERE, Rows, chain_of, fit, folders, read_everyone, rows_of
 
 from walkrisk.epochs.activities import ACTIVITIES, CODE, UNKNOWN, ActivitySettings, merge
-from walkrisk.epochs.classifier import KINDS
+from walkrisk.epochs.classifier import KINDS, Classifier, Kind, columns_of
 from walkrisk.epochs.features import second_features
 from walkrisk.epochs.smoothing import Transition, smooth
 
@@ -33,7 +35,9 @@ FOLDS = 6
 DELAYS_S = (1, 5, 10)
 MERGED = [a for a in ACTIVITIES if a not in ("stairs", "shuffling")]
 LEAST_WALKING_S = 300
+WEIGHTS = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.6)  # of walking and stairs, tried and interpolated between
 Codes = npt.NDArray[np.int8]
+Probabilities = dict[tuple[str, str], dict[str, npt.NDArray[np.float32]]]
 Predictions = dict[tuple[str, str], dict[str, Codes]]
 
 
@@ -45,13 +49,6 @@ def folds_of(people: Sequence[Person]) -> dict[str, int]:
     return out
 
 
-def predict(booster: xgboost.Booster, chain: Transition, features: npt.NDArray[np.float32]) -> Codes:
-    known = ~np.isnan(features[:, 0])
-    p = np.full((len(features), len(ACTIVITIES)), np.nan, dtype=np.float32)
-    p[known] = booster.inplace_predict(np.ascontiguousarray(features[known]))
-    return smooth(p, chain)[0]
-
-
 def delayed(person: Person, seconds: int) -> Person:
     """The same person with a back sensor whose clock is late."""
     back = np.roll(person.back, seconds * RATE_HZ, axis=1)
@@ -59,24 +56,95 @@ def delayed(person: Person, seconds: int) -> Person:
     return replace(person, back=back)
 
 
-def cross_validated(people: Sequence[Person]) -> Predictions:
-    """(sensor set, condition) -> person -> codes (s,), each predicted from the people of the other folds."""
+def probabilities(people: Sequence[Person], *, jobs: int) -> Probabilities:
+    """(sensor set, condition) -> person -> probabilities (s, k), each by classifiers of the people of other folds."""
     fold = folds_of(people)
-    rows: dict[str, list[Rows]] = {p.key: rows_of(p, number=i) for i, p in enumerate(people)}
-    out: Predictions = {}
-    for k in range(FOLDS):
-        others = [p for p in people if fold[p.key] != k]
-        chain = Transition.of(chain_of([p.labels for p in others]))
-        for kind in KINDS:
-            booster = fit([r for p in others for r in rows[p.key]], kind)
-            for p in (p for p in people if fold[p.key] == k):
-                x = second_features(p.thigh, p.back)[:, columns_of(kind)]
-                out.setdefault((kind, "as recorded"), {})[p.key] = predict(booster, chain, x)
-                for late in DELAYS_S if kind == "thigh+back" else ():
-                    x = second_features(delayed(p, late).thigh, delayed(p, late).back)
-                    out.setdefault((kind, f"back {late} s late"), {})[p.key] = predict(booster, chain, x)
-        print(f"fold {k + 1} of {FOLDS} done", flush=True)
+    with Pool(jobs) as pool:
+        rows = dict(pool.starmap(_rows, [(p, i) for i, p in enumerate(people)], chunksize=1))
+        work = []
+        for k in range(FOLDS):
+            others = [r for p in people if fold[p.key] != k for r in rows[p.key]]
+            work.append((others, [p for p in people if fold[p.key] == k]))
+        parts = pool.starmap(_fold, work, chunksize=1)
+    out: Probabilities = {}
+    for part in parts:
+        for name, found in part.items():
+            out.setdefault(name, {}).update(found)
     return out
+
+
+def _rows(person: Person, number: int) -> tuple[str, list[Rows]]:
+    return person.key, rows_of(person, number=number)
+
+
+def _fold(others: Sequence[Rows], people: Sequence[Person]) -> Probabilities:
+    """What classifiers trained on the rows of others say of `people`."""
+    boosters = tuple((kind, fit(others, kind)) for kind in KINDS)
+    chain = Transition.of(chain_of([y for _, y, _ in others]))  # not used for probabilities
+    out: Probabilities = {}
+    for kind in KINDS:
+        own = boosters if kind == "thigh+back" else tuple(b for b in boosters if b[0] == kind)
+        classifier = Classifier(kind=kind, version="", transition=chain, boosters=own)
+        for late in (0, *DELAYS_S) if kind == "thigh+back" else (0,):
+            for p in people:
+                found = classifier.probabilities(_features(p, late, kind))
+                out.setdefault((kind, f"back {late} s late" if late else "as recorded"), {})[p.key] = found
+    return out
+
+
+def _features(person: Person, late: int, kind: Kind) -> npt.NDArray[np.float32]:
+    p = delayed(person, late) if late else person
+    return second_features(p.thigh, p.back)[:, columns_of(kind, "thigh+back")]
+
+
+def smoothed(
+    people: Sequence[Person], found: Mapping[str, npt.NDArray[np.float32]], weight: Mapping[int, float]
+) -> dict[str, Codes]:
+    """Person -> codes (s,); the chain of each fold is that of the labels of the people of other folds."""
+    fold, out = folds_of(people), {}
+    for k, w in weight.items():
+        labels = [p.labels for p in people if fold[p.key] != k]
+        chain = Transition.of(chain_of(labels, walking_weight=w))
+        own = [p for p in people if fold[p.key] == k]
+        gap = np.full((1, len(ACTIVITIES)), np.nan, dtype=np.float32)  # between people
+        codes = smooth(np.concatenate([x for p in own for x in (found[p.key], gap)]), chain)[0]
+        ends = np.cumsum([len(found[p.key]) + 1 for p in own])
+        out |= {p.key: codes[end - len(found[p.key]) - 1 : end - 1] for p, end in zip(own, ends, strict=True)}
+    return out
+
+
+def balanced(people: Sequence[Person], found: Mapping[str, npt.NDArray[np.float32]]) -> tuple[dict[int, float], float]:
+    """The weight of walking for each fold, and for all folds together.
+
+    It makes predicted/true walking time 1 in the geometric mean over the people of the other folds with at least
+    LEAST_WALKING_S, from predictions of classifiers that had not seen them.
+    """
+    fold = folds_of(people)
+    walkers = [p for p in people if np.isin(p.labels, (CODE["walking"], CODE["stairs"])).sum() >= LEAST_WALKING_S]
+    log = np.empty((len(WEIGHTS), len(walkers)))
+    for i, w in enumerate(WEIGHTS):
+        codes = smoothed(people, found, dict.fromkeys(range(FOLDS), w))
+        log[i] = [np.log(scored(p.labels, codes[p.key])["walking_ratio"]) for p in walkers]
+
+    def where_even(use: npt.NDArray[np.bool_]) -> float:
+        return round(float(np.interp(0.0, log[:, use].mean(axis=1), WEIGHTS)), 3)
+
+    at = np.array([fold[p.key] for p in walkers])
+    return {k: where_even(at != k) for k in range(FOLDS)}, where_even(at >= 0)
+
+
+def cross_validated(people: Sequence[Person], *, jobs: int) -> tuple[Predictions, dict[str, Any]]:
+    """(sensor set, condition) -> person -> codes (s,), and the weights of walking of each sensor set."""
+    found = probabilities(people, jobs=jobs)
+    out: Predictions = {}
+    weights = {}
+    for kind in KINDS:
+        by_fold, shipped = balanced(people, found[kind, "as recorded"])
+        weights[kind] = {"by_fold": list(by_fold.values()), "shipped": shipped}
+        for name in found:
+            if name[0] == kind:
+                out[name] = smoothed(people, found[name], by_fold)
+    return out, weights
 
 
 def scored(labels: Labels, codes: Codes) -> dict[str, float]:
@@ -141,14 +209,14 @@ def _f1(table: pd.DataFrame, name: str) -> float | None:
     return round(float(2 * table.loc[name, name] / (true + said)), 4) if true else None
 
 
-def read_peer(file: Path, people: Sequence[Person]) -> dict[str, Codes]:
-    """A peer's labels on the seconds of these people; what it does not name is unknown."""
+def read_peer(file: Path, people: Sequence[Person], *, earlier_s: int = 0) -> dict[str, Codes]:
+    """A peer's labels, moved by `earlier_s`, on the seconds of these people; what it does not name is unknown."""
     table = pd.read_parquet(file)
     out = {}
     for p in people:
         own = table[table["subject"].astype(str) == p.subject]
         codes = np.full(len(p.labels), UNKNOWN, dtype=np.int8)
-        at = ((own["second"].to_numpy() - p.origin) / np.timedelta64(1, "s")).astype(np.int64)
+        at = ((own["second"].to_numpy() - p.origin) / np.timedelta64(1, "s")).astype(np.int64) - earlier_s
         inside = (at >= 0) & (at < len(codes))
         found = own["predicted"].astype(str).map(CODE).fillna(UNKNOWN).to_numpy(dtype=np.int8)
         codes[at[inside]] = found[inside]
@@ -215,16 +283,20 @@ def write(people: Sequence[Person], predictions: Predictions, fold: Mapping[str,
 def main() -> None:
     parser: argparse.ArgumentParser = folders("Scores the activity classifiers on subjects they have not seen.")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=FILE", help="a peer's predictions")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (the results are the same)")
     parser.add_argument("--baseline", action="store_true", help="also non-overlapping 5-s windows (slow)")
     arguments = parser.parse_args()
     people = read_everyone(arguments)
-    predictions = cross_validated(people)
+    predictions, weights = cross_validated(people, jobs=arguments.jobs)
     if arguments.baseline:
         predictions["thigh+back", "baseline: 5-s windows"] = windowed_baseline(people, folds_of(people))
     for peer in arguments.peer:
         name, _, file = peer.partition("=")
-        predictions[name, "peer"] = read_peer(Path(file), people)
+        for earlier, condition in ((0, "peer"), (1, "peer, 1 s earlier")):
+            predictions[name, condition] = read_peer(Path(file), people, earlier_s=earlier)
     write(people, predictions, folds_of(people))
+    (HERE / "results" / "walking_weight.json").write_text(json.dumps(weights, indent=1) + "\n", encoding="utf-8")
+    write_tables(HERE)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,11 @@ import xgboost
 from labelled import F32, UNLABELLED, Labels, Person, doubtful, read_study, varied
 
 from walkrisk.epochs.activities import ACTIVITIES, CODE
-from walkrisk.epochs.classifier import KINDS
+from walkrisk.epochs.classifier import KINDS, SHARES, Kind, columns_of
 from walkrisk.epochs.features import feature_names, second_features
 
 HERE = Path(__file__).resolve().parent
-VERSION = "1"
+VERSION = "2"
 ROUNDS = 60
 COPIES = 3  # varied copies of each person
 CYCLING_COPIES = 4  # further ones of their cycling alone, which few people did
@@ -48,15 +48,9 @@ PARAMETERS: dict[str, Any] = {
     "seed": SEED,
     "nthread": 1,
 }
-EXPONENT, TEMPER, WALKING_WEIGHT = 0.5, 0.3, 0.5
+EXPONENT, TEMPER, WALKING_WEIGHT = 0.35, 0.3, 0.65  # the last where evaluate.py has not found one
 TOGETHER = {"stairs": "walking", "shuffling": "standing"}
 Rows = tuple[F32, Labels, F32]
-
-
-def columns_of(kind: str) -> list[int]:
-    """Which columns of the features of both sensors are those of `kind`."""
-    whole = feature_names("thigh+back")
-    return [whole.index(name) for name in feature_names(kind)]
 
 
 def rows_of(person: Person, *, number: int) -> list[Rows]:
@@ -70,7 +64,7 @@ def rows_of(person: Person, *, number: int) -> list[Rows]:
     cycles = CODE["cycling"] in labels
     for copy in range(COPIES + (CYCLING_COPIES if cycles else 0)):
         rng = np.random.default_rng([SEED, number, copy])
-        other = varied(person, rng)
+        other = varied(person, rng, on_bicycle=copy >= COPIES)
         part = rng.random(len(other.labels)) < SHARE
         if copy >= COPIES:
             part &= other.labels == CODE["cycling"]
@@ -88,35 +82,47 @@ def _thinned(x: F32, labels: Labels, every: int, part: npt.NDArray[np.bool_]) ->
     return x[use], labels[use], weight[use]
 
 
-def fit(rows: Iterable[Rows], kind: str) -> xgboost.Booster:
+def fit(rows: Iterable[Rows], kind: Kind) -> xgboost.Booster:
     """One classifier from the rows of many people."""
     pieces = list(rows)
     x, y, weight = (np.concatenate([p[i] for p in pieces]) for i in range(3))
-    data = xgboost.QuantileDMatrix(x[:, columns_of(kind)], label=y, weight=weight, max_bin=PARAMETERS["max_bin"])
+    data = xgboost.QuantileDMatrix(
+        x[:, columns_of(kind, "thigh+back")], label=y, weight=weight, max_bin=PARAMETERS["max_bin"]
+    )
     return xgboost.train(PARAMETERS, data, num_boost_round=ROUNDS)
 
 
-def chain_of(labels: Sequence[Labels]) -> dict[str, Any]:
+def chain_of(labels: Sequence[Labels], *, walking_weight: float = WALKING_WEIGHT) -> dict[str, Any]:
     """The settings of walkrisk.epochs.smoothing.Transition, as lists, from the labels of many people.
 
     Transition probabilities are raised to the power TEMPER and scaled anew: the features already see half a minute, so
-    the chain is to settle doubts of seconds, not to hold activities together.
+    the chain is to settle doubts of seconds, not to hold activities together. Those to and from cycling are left as
+    they are: a ride lasts minutes, and whoever rises from the saddle for half a minute has not started to walk.
     """
-    k = len(ACTIVITIES)
+    k, cycling = len(ACTIVITIES), CODE["cycling"]
     counts = np.full((k, k), 0.5)
     for y in labels:
         both = (y[:-1] != UNLABELLED) & (y[1:] != UNLABELLED)
         np.add.at(counts, (y[:-1][both], y[1:][both]), 1)
-    tempered = (counts / counts.sum(axis=1, keepdims=True)) ** TEMPER
+    observed = counts / counts.sum(axis=1, keepdims=True)
+    matrix = observed**TEMPER
+    matrix[cycling], matrix[:, cycling] = observed[cycling], observed[:, cycling]
     weight = np.ones(k)
-    weight[[CODE["walking"], CODE["stairs"]]] = WALKING_WEIGHT
+    weight[[CODE["walking"], CODE["stairs"]]] = walking_weight
     return {
-        "matrix": (tempered / tempered.sum(axis=1, keepdims=True)).tolist(),
+        "matrix": (matrix / matrix.sum(axis=1, keepdims=True)).tolist(),
         "start": (counts.sum(axis=1) / counts.sum()).tolist(),
         "weight": weight.tolist(),
         "exponent": EXPONENT,
         "groups": [CODE[TOGETHER.get(name, name)] for name in ACTIVITIES],
     }
+
+
+def walking_weights() -> dict[str, float]:
+    """Of each sensor set, as evaluate.py found it, or else WALKING_WEIGHT."""
+    file = HERE / "results" / "walking_weight.json"
+    found = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    return {kind: found.get(kind, {}).get("shipped", WALKING_WEIGHT) for kind in KINDS}
 
 
 def read_everyone(arguments: argparse.Namespace) -> list[Person]:
@@ -137,7 +143,7 @@ def main() -> None:
     people = read_everyone(arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows = [r for i, p in enumerate(people) for r in rows_of(p, number=i)]
-    shipped = {}
+    shipped, weights = {}, walking_weights()
     for kind in KINDS:
         file = kind.replace("+", "_") + ".ubj"
         fit(rows, kind).save_model(arguments.out / file)
@@ -145,7 +151,7 @@ def main() -> None:
             "file": file,
             "sha256": hashlib.sha256((arguments.out / file).read_bytes()).hexdigest(),
             "features": list(feature_names(kind)),
-            "transition": chain_of([p.labels for p in people]),
+            "transition": chain_of([p.labels for p in people], walking_weight=weights[kind]),
         }
         print(f"{kind}: {sum(len(y) for _, y, _ in rows):,} seconds, {len(feature_names(kind))} features", flush=True)
     _write(arguments.out / "classifiers.json", people, shipped)
@@ -159,6 +165,7 @@ def _write(path: Path, people: Sequence[Person], shipped: dict[str, Any]) -> Non
         "trained_on": {s: [p.subject for p in people if p.study == s] for s in ("harth", "har70plus")},
         "labelled_seconds": int(sum((p.labels != UNLABELLED).sum() for p in people)),
         "parameters": PARAMETERS | {"rounds": ROUNDS, "varied_copies": COPIES, "cycling_copies": CYCLING_COPIES},
+        "shares_when_moving": SHARES,
         "xgboost": xgboost.__version__,
         "numpy": np.__version__,
         "classifiers": shipped,

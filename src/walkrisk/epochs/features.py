@@ -13,7 +13,7 @@ F32 = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
 RATE_HZ = 50
-PAD_S = 20
+PAD_S = 35
 """Seconds of signal wanted before and after the seconds that are to be classified."""
 
 LEAST_KNOWN = 0.2  # share of a second's samples
@@ -45,7 +45,7 @@ SECOND = [
     "smooth",
 ]
 NEAR = ("incline", "sd_x", "sd_vm", "swing")  # whose neighbouring seconds are features as well
-FAR = ("incline", "pitch", "sd_vm", "swing", "smooth")  # summarised over 15 and 31 s
+FAR = ("incline", "pitch", "sd_vm", "swing", "smooth")  # summarised over 15, 31 and 61 s
 SHIFTS = (-3, -2, -1, 1, 2, 3)
 
 
@@ -80,18 +80,14 @@ def second_features(thigh: F32 | None, back: F32 | None, rate_hz: float = RATE_H
 def feature_names(kind: str) -> tuple[str, ...]:
     """Names of the columns of `second_features` for "thigh+back", "thigh" or "back"."""
     sites = kind.split("+")
-    names = [f"{site}_{n}" for site in sites for n in _sensor_names()]
-    return tuple(
-        names
-        + (
-            ["pair_incline", "pair_pitch", "pair_sd", "pair_lying", "pair_jerk", "pair_sd_5s", "pair_jerk_5s"]
-            if len(sites) == 2
-            else []
-        )
-    )
+    names = [f"{site}_{n}" for site in sites for n in _sensor_names(signed=site == "thigh")]
+    if len(sites) == 2:
+        names += [f"pair_{n}" for n in ("incline", "pitch", "sd", "lying", "jerk", "sd_5s", "jerk_5s")]
+        names += [*(f"pair_{low:g}Hz" for low, _ in BANDS_HZ), "pair_peak_hz"]
+    return tuple(names)
 
 
-def _sensor_names() -> list[str]:
+def _sensor_names(*, signed: bool) -> list[str]:
     names = list(SECOND)
     names += [
         f"{n}_5s"
@@ -112,10 +108,13 @@ def _sensor_names() -> list[str]:
         )
     ]
     names += [f"{n}_{d:+d}s" for n in NEAR for d in SHIFTS]
-    names += [f"{n}_{w}" for n in FAR for w in ("mean_15s", "min_15s", "max_15s", "mean_31s")]
+    names += [f"{n}_{w}" for n in FAR for w in ("mean_15s", "min_15s", "max_15s", "mean_31s", "mean_61s")]
     for channel in ("all", "vm"):
         names += [f"{channel}_{low:g}Hz" for low, _ in BANDS_HZ]
         names += [f"{channel}_{n}" for n in ("power", "peak_hz", "peak", "centroid_hz", "step", "step_s", "stride")]
+    names += ["skew_5s", "kurtosis_5s"]
+    if signed:
+        names += ["low_5s", "high_5s", "low_15s", "high_15s"]
     return names
 
 
@@ -140,8 +139,12 @@ def _whole_seconds(axes: F32) -> tuple[F32, Bools]:
 def _sensor_features(a: F32, known: Bools, *, signed: bool) -> list[F32]:
     """Columns of one sensor; `signed` where front and rear are told apart (a back sensor may sit inside out)."""
     vm = np.sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2])
-    second = _second_columns(a, vm)
+    ten = np.matmul(_averager(10).T, a.transpose(0, 2, 1))  # (3, 10, s): low-passed to about 4 Hz
+    second = _second_columns(a, vm, ten)
     five = _five_seconds(a, vm, second, known, signed=signed)
+    shape = _shape(vm, known)
+    if signed:
+        shape += _flexion(ten, known)
     second[:, 1] = np.abs(second[:, 1])
     if not signed:
         second[:, 0:5] = _far_leaning(*second[:, 0:5].T)
@@ -152,13 +155,12 @@ def _sensor_features(a: F32, known: Bools, *, signed: bool) -> list[F32]:
     columns += _far(second, known)
     active = (five[3] ** 2 + five[4] ** 2 + five[5] ** 2 > ACTIVE_G**2) & known
     columns += _spectra(a, vm, known, active)
-    return columns
+    return columns + shape
 
 
-def _second_columns(a: F32, vm: F32) -> F32:
-    """The SECOND columns (s, 17): each of one second alone."""
-    ten = np.matmul(a, _averager(10))  # (3, s, 10): low-passed to about 4 Hz
-    mean = ten.mean(axis=2)
+def _second_columns(a: F32, vm: F32, ten: F32) -> F32:
+    """The SECOND columns (s, 18): each of one second alone."""
+    mean = ten.mean(axis=1)
     centred = a - mean[:, :, None]
     sd = np.sqrt(np.einsum("aij,aij->ai", centred, centred) / RATE_HZ)
     level = vm.mean(axis=1)
@@ -166,16 +168,16 @@ def _second_columns(a: F32, vm: F32) -> F32:
     sd_vm = np.sqrt(np.einsum("ij,ij->i", off, off) / RATE_HZ)
     step = a[:, :, 1:] - a[:, :, :-1]
     jerk = np.sqrt(np.einsum("aij,aij->i", step, step) / (RATE_HZ - 1))
-    spread = ten.max(axis=2) - ten.min(axis=2)
+    spread = ten.max(axis=1) - ten.min(axis=1)
     side = np.sqrt(ten[1] ** 2 + ten[2] ** 2)
     incline = np.arctan2(side, ten[0])
     pitch = np.arctan2(mean[2], mean[0])
-    swing = incline.max(axis=1) - incline.min(axis=1)
-    turn = np.abs(np.diff(incline, axis=1)).mean(axis=1)
+    swing = incline.max(axis=0) - incline.min(axis=0)
+    turn = np.abs(np.diff(incline, axis=0)).mean(axis=0)
     smooth = jerk / np.sqrt(np.float32(1e-4) + (sd * sd).sum(axis=0))
     rows = [
         *mean,
-        incline.mean(axis=1),
+        incline.mean(axis=0),
         pitch,
         *sd,
         sd_vm,
@@ -188,6 +190,26 @@ def _second_columns(a: F32, vm: F32) -> F32:
         smooth,
     ]
     return np.stack(rows, axis=1).astype(np.float32, copy=False)
+
+
+def _shape(vm: F32, known: Bools) -> list[F32]:
+    """Skewness and kurtosis over 5 s of the vector magnitude about its mean of each second: heel strikes are peaks."""
+    off = vm - vm.mean(axis=1)[:, None]
+    square = off * off
+    moments = [square.sum(axis=1), np.einsum("ij,ij->i", square, off), np.einsum("ij,ij->i", square, square)]
+    each = np.asarray(np.stack(moments, axis=1) / np.float32(RATE_HZ), dtype=np.float32)
+    m = _moving_mean(each, 2, known)
+    variance = m[:, 0] + np.float32(1e-4)
+    return [m[:, 1] / variance**1.5, m[:, 2] / variance**2]
+
+
+def _flexion(ten: F32, known: Bools) -> list[F32]:
+    """Least and greatest angle of the thigh over 5 s, and means of these over 15 s: on a bicycle it stays in front."""
+    angle = np.arctan2(ten[2], ten[0])
+    low = np.where(known, angle.min(axis=0), np.float32(np.inf))[:, None]
+    high = np.where(known, angle.max(axis=0), np.float32(-np.inf))[:, None]
+    five = np.concatenate([_moving_extreme(low, 2, np.minimum), _moving_extreme(high, 2, np.maximum)], axis=1)
+    return [*five.T, *_moving_mean(five, 7, known).T]
 
 
 def _averager(k: int) -> F32:
@@ -228,26 +250,36 @@ def _five_seconds(a: F32, vm: F32, second: F32, known: Bools, *, signed: bool) -
 
 
 def _far(second: F32, known: Bools) -> list[F32]:
-    """Mean, least and greatest over 15 s and mean over 31 s of the FAR columns."""
+    """Mean, least and greatest over 15 s and means over 31 and 61 s of the FAR columns."""
     x = second[:, [SECOND.index(n) for n in FAR]]
     m15, m31 = _moving_mean(x, 7, known), _moving_mean(x, 15, known)
     low = _moving_extreme(np.where(known[:, None], x, np.float32(np.inf)), 7, np.minimum)
     high = _moving_extreme(np.where(known[:, None], x, np.float32(-np.inf)), 7, np.maximum)
-    return [c[:, i] for i in range(len(FAR)) for c in (m15, low, high, m31)]
+    m61 = _moving_mean(x, 30, known)
+    return [c[:, i] for i in range(len(FAR)) for c in (m15, low, high, m31, m61)]
 
 
 def _pair_features(thigh: list[F32], back: list[F32]) -> list[F32]:
-    """How the two postures and the two amounts of movement compare."""
-    names = _sensor_names()
-    at = {n: names.index(n) for n in ("incline", "pitch", "sd_vm", "jerk", "sd_vm_5s", "jerk_5s")}
+    """How the two postures, the two amounts of movement and the two rhythms compare."""
+    names = _sensor_names(signed=False)  # with which those of the thigh begin
+
+    def own(sensor: list[F32], name: str) -> F32:
+        return sensor[names.index(name)]
 
     def ratio(name: str) -> F32:
         least = np.float32(0.005)
-        return np.log((thigh[at[name]] + least) / (back[at[name]] + least))
+        return np.log((own(thigh, name) + least) / (own(back, name) + least))
 
-    apart = [thigh[at[n]] - back[at[n]] for n in ("incline", "pitch")]
-    lying = np.minimum(thigh[at["incline"]], back[at["incline"]])
-    return [*apart, ratio("sd_vm"), lying, ratio("jerk"), ratio("sd_vm_5s"), ratio("jerk_5s")]
+    def power(sensor: list[F32]) -> F32:
+        least = np.float32(1e-5)
+        shares = np.stack([own(sensor, f"all_{low:g}Hz") for low, _ in BANDS_HZ])
+        return np.log(shares * np.exp(own(sensor, "all_power")) + least)
+
+    apart = [own(thigh, n) - own(back, n) for n in ("incline", "pitch")]
+    lying = np.minimum(own(thigh, "incline"), own(back, "incline"))
+    amounts = [ratio("sd_vm"), lying, ratio("jerk"), ratio("sd_vm_5s"), ratio("jerk_5s")]
+    rhythm = own(thigh, "all_peak_hz") - own(back, "all_peak_hz")
+    return [*apart, *amounts, *(power(thigh) - power(back)), rhythm]
 
 
 def _shift(x: F32, d: int) -> F32:

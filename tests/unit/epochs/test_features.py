@@ -7,7 +7,7 @@ import pytest
 
 from walkrisk.epochs.features import PAD_S, RATE_HZ, feature_names, second_features
 
-SECONDS = 90
+SECONDS = 120
 T = np.arange(SECONDS * RATE_HZ) / RATE_HZ
 
 
@@ -56,6 +56,40 @@ def test_a_rhythm_of_two_hertz_is_found() -> None:
     assert column(f, "thigh_all_stride") == pytest.approx(2 / 3 + leak, abs=0.01)
 
 
+def test_angles_of_the_thigh_over_five_and_fifteen_seconds() -> None:
+    a = still(1, 0, 0)
+    flexed = np.deg2rad(40)
+    a[:, 60 * RATE_HZ : 61 * RATE_HZ] = np.array([[np.cos(flexed)], [0], [-np.sin(flexed)]])
+    f = second_features(a, None)
+    assert np.flatnonzero(column(f, "thigh_low_5s") < -0.1).tolist() == [58, 59, 60, 61, 62]
+    assert column(f, "thigh_low_5s")[60] == pytest.approx(-flexed, abs=1e-5)
+    assert column(f, "thigh_high_5s")[60] == pytest.approx(0, abs=1e-5)
+    assert column(f, "thigh_low_15s")[60] == pytest.approx(-flexed * 5 / 15, abs=1e-5)
+    assert column(f, "thigh_incline_mean_61s")[[28, 29, 30, 89]] == pytest.approx([0, 0, flexed / 61, flexed / 61])
+
+
+def test_impacts_are_told_from_a_smooth_rhythm() -> None:
+    smooth, knocks = still(1, 0, 0), still(1, 0, 0)
+    smooth[0] += 0.3 * np.sin(2 * np.pi * 2.0 * T)
+    knocks[0, ::25] += 1.0
+    f, g = (second_features(a, None)[5:-5] for a in (smooth, knocks))
+    assert column(f, "thigh_kurtosis_5s") == pytest.approx(1.5, abs=0.02)  # of a sine
+    assert column(f, "thigh_skew_5s") == pytest.approx(0, abs=0.01)
+    share = 1 / 25  # of samples at 1, the others at 0: skewness and kurtosis of a Bernoulli variable
+    assert column(g, "thigh_skew_5s") == pytest.approx((1 - 2 * share) / np.sqrt(share * (1 - share)), rel=0.01)
+    assert column(g, "thigh_kurtosis_5s") == pytest.approx(1 / (share * (1 - share)) - 3, rel=0.01)
+
+
+def test_rhythms_of_thigh_and_back_are_compared() -> None:
+    thigh, back = still(1, 0, 0), still(1, 0, 0)
+    thigh[0] += 0.4 * np.sin(2 * np.pi * 1.0 * T)
+    back[0] += 0.1 * np.sin(2 * np.pi * 2.0 * T)
+    f = second_features(thigh, back)[5:-5]
+    assert column(f, "pair_peak_hz", "thigh+back") == pytest.approx(-1.0, abs=0.01)
+    assert (column(f, "pair_0.7Hz", "thigh+back") > 5).all()
+    assert (column(f, "pair_1.9Hz", "thigh+back") < -5).all()
+
+
 def test_neighbours_are_at_their_own_place() -> None:
     a = still(1, 0, 0)
     a[:, 40 * RATE_HZ : 41 * RATE_HZ] = np.array([[0], [0], [-1]])
@@ -71,7 +105,7 @@ def test_the_cut_does_not_matter() -> None:
     thigh, back = noise(3), noise(4)
     thigh[:, 33 * RATE_HZ : 36 * RATE_HZ] = np.nan
     whole = second_features(thigh, back)
-    first, last = 30, 60
+    first, last = PAD_S, 75
     cut = slice((first - PAD_S) * RATE_HZ, (last + PAD_S) * RATE_HZ)
     part = second_features(thigh[:, cut], back[:, cut])
     np.testing.assert_allclose(part[PAD_S:-PAD_S], whole[first:last], rtol=1e-4, atol=1e-5)
