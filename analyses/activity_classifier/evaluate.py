@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,11 @@ import numpy.typing as npt
 import pandas as pd
 from baseline import windowed_baseline
 from card import write_tables
-from labelled import RATE_HZ, UNLABELLED, Labels, Person
+from labelled import RATE_HZ, UNLABELLED, Labels, Person, calibrated, merge
 from train import HERE, Rows, chain_of, fit, folders, read_everyone, rows_of
 
-from walkrisk.epochs.activities import ACTIVITIES, CODE, UNKNOWN, ActivitySettings, merge
-from walkrisk.epochs.classifier import KINDS, Classifier, Kind, columns_of
+from walkrisk.epochs.activities import ACTIVITIES, CODE, UNKNOWN
+from walkrisk.epochs.classifier import KINDS, Classifier, columns_of
 from walkrisk.epochs.features import second_features
 from walkrisk.epochs.smoothing import Transition, smooth
 
@@ -54,6 +55,14 @@ def delayed(person: Person, seconds: int) -> Person:
     back = np.roll(person.back, seconds * RATE_HZ, axis=1)
     back[:, : seconds * RATE_HZ] = np.nan
     return replace(person, back=back)
+
+
+CONDITIONS: dict[str, Callable[[Person], Person]] = {
+    "as recorded": lambda person: person,
+    "calibrated": calibrated,
+    **{f"back {s} s late": partial(delayed, seconds=s) for s in DELAYS_S},
+}
+ALONE = ("as recorded", "calibrated")  # of interest for one sensor, too
 
 
 def probabilities(people: Sequence[Person], *, jobs: int) -> Probabilities:
@@ -85,16 +94,13 @@ def _fold(others: Sequence[Rows], people: Sequence[Person]) -> Probabilities:
     for kind in KINDS:
         own = boosters if kind == "thigh+back" else tuple(b for b in boosters if b[0] == kind)
         classifier = Classifier(kind=kind, version="", transition=chain, boosters=own)
-        for late in (0, *DELAYS_S) if kind == "thigh+back" else (0,):
-            for p in people:
-                found = classifier.probabilities(_features(p, late, kind))
-                out.setdefault((kind, f"back {late} s late" if late else "as recorded"), {})[p.key] = found
+        for condition, changed in CONDITIONS.items():
+            if condition in ALONE or kind == "thigh+back":
+                for p in people:
+                    q = changed(p)
+                    x = second_features(q.thigh, q.back)[:, columns_of(kind, "thigh+back")]
+                    out.setdefault((kind, condition), {})[p.key] = classifier.probabilities(x)
     return out
-
-
-def _features(person: Person, late: int, kind: Kind) -> npt.NDArray[np.float32]:
-    p = delayed(person, late) if late else person
-    return second_features(p.thigh, p.back)[:, columns_of(kind, "thigh+back")]
 
 
 def smoothed(
@@ -165,15 +171,15 @@ def scored(labels: Labels, codes: Codes) -> dict[str, float]:
 
 def _merged(labels: Labels, codes: Codes) -> tuple[Codes, Codes]:
     use = labels != UNLABELLED
-    settings = ActivitySettings()
-    return merge(labels[use].astype(np.int8), settings), merge(codes[use], settings)
+    return merge(labels[use].astype(np.int8)), merge(codes[use])
 
 
 def confusion(people: Sequence[Person], codes: Mapping[str, Codes], *, merged: bool) -> pd.DataFrame:
     """Seconds by true (rows) and predicted activity (columns, the last "unknown")."""
-    settings = ActivitySettings(stairs_as_walking=merged, shuffling_as_standing=merged)
-    truth = np.concatenate([merge(p.labels[p.labels != UNLABELLED].astype(np.int8), settings) for p in people])
-    found = np.concatenate([merge(codes[p.key][p.labels != UNLABELLED], settings) for p in people])
+    truth = np.concatenate([p.labels[p.labels != UNLABELLED].astype(np.int8) for p in people])
+    found = np.concatenate([codes[p.key][p.labels != UNLABELLED] for p in people])
+    if merged:
+        truth, found = merge(truth), merge(found)
     names = list(ACTIVITIES)
     table = np.zeros((len(names), len(names) + 1), dtype=np.int64)
     np.add.at(table, (truth, np.where(found == UNKNOWN, len(names), found)), 1)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from walkrisk.epochs.activities import CODE
+from walkrisk.epochs.activities import ACTIVITIES, CODE, Codes
+from walkrisk.recordings.calibration import calibrate
+from walkrisk.recordings.recording import ArraySource, Blocks, segments_of
+from walkrisk.recordings.windows import window_summaries
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -39,6 +42,13 @@ class Person:
     @property
     def key(self) -> str:
         return f"{self.study}/{self.subject}"
+
+
+def merge(codes: Codes) -> Codes:
+    """Codes (s,) int8 with stairs as walking and shuffling as standing; -1 (unknown) stays."""
+    table = np.arange(-1, len(ACTIVITIES), dtype=np.int8)  # table[code + 1]
+    table[CODE["stairs"] + 1], table[CODE["shuffling"] + 1] = CODE["walking"], CODE["standing"]
+    return table[codes.astype(np.intp) + 1]
 
 
 def read_study(folder: Path, study: str) -> list[Person]:
@@ -96,6 +106,26 @@ def _on_grid(time_s: F64, axes: F64, seconds: int) -> F32:
     out = np.stack([np.interp(grid, time_s, a) for a in axes]).astype(np.float32)
     out[:, missing] = np.nan
     return out
+
+
+def calibrated(person: Person) -> Person:
+    """The same recordings calibrated against gravity, as `walkrisk sensors` does it where it can."""
+    return replace(person, thigh=_calibrated(person.thigh), back=_calibrated(person.back))
+
+
+def _calibrated(axes: F32) -> F32:
+    known = np.flatnonzero(np.isfinite(axes[0]))
+    none = np.empty(0)
+    time_s = known / RATE_HZ
+    source = ArraySource(
+        origin=np.datetime64("2000-01-01", "ns"),
+        rate_hz=float(RATE_HZ),
+        time_s=time_s,
+        axes_g=axes[:, known],
+        segments=segments_of(time_s, rate_hz=RATE_HZ),
+        blocks=Blocks(none, none, none, none),
+    )
+    return calibrate(window_summaries(source)).apply(axes)
 
 
 def doubtful(labels: Labels) -> npt.NDArray[np.bool_]:

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xgboost
-from labelled import F32, UNLABELLED, Labels, Person, doubtful, read_study, varied
+from labelled import F32, UNLABELLED, Labels, Person, calibrated, doubtful, read_study, varied
 
 from walkrisk.epochs.activities import ACTIVITIES, CODE
 from walkrisk.epochs.classifier import KINDS, SHARES, Kind, columns_of
 from walkrisk.epochs.features import feature_names, second_features
 
 HERE = Path(__file__).resolve().parent
-VERSION = "2"
+VERSION = "3"
 ROUNDS = 60
 COPIES = 3  # varied copies of each person
 CYCLING_COPIES = 4  # further ones of their cycling alone, which few people did
@@ -54,7 +54,7 @@ Rows = tuple[F32, Labels, F32]
 
 
 def rows_of(person: Person, *, number: int) -> list[Rows]:
-    """Features, labels and weights of one person as recorded and in varied copies.
+    """Features, labels and weights of one person as recorded and in varied copies, every other one calibrated first.
 
     Unknown and doubtful seconds are left out, and most seconds within long stretches of one activity, whose weight the
     kept ones carry.
@@ -62,9 +62,10 @@ def rows_of(person: Person, *, number: int) -> list[Rows]:
     labels = np.where(doubtful(person.labels), UNLABELLED, person.labels)
     out = [_thinned(second_features(person.thigh, person.back), labels, EVERY[0], np.ones(len(labels), dtype=bool))]
     cycles = CODE["cycling"] in labels
+    as_calibrated = calibrated(person)
     for copy in range(COPIES + (CYCLING_COPIES if cycles else 0)):
         rng = np.random.default_rng([SEED, number, copy])
-        other = varied(person, rng, on_bicycle=copy >= COPIES)
+        other = varied(person if copy % 2 else as_calibrated, rng, on_bicycle=copy >= COPIES)
         part = rng.random(len(other.labels)) < SHARE
         if copy >= COPIES:
             part &= other.labels == CODE["cycling"]

@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from walkrisk.epochs.activities import ACTIVITIES, CODE, ActivitySettings, merge
+from walkrisk.epochs.activities import ACTIVITIES, CODE
 from walkrisk.epochs.classifier import KINDS, load_classifier, metadata
 from walkrisk.epochs.features import second_features
 from walkrisk.epochs.smoothing import smooth
@@ -42,8 +42,8 @@ def test_shipped_classifier_does_no_worse_than_one_that_never_saw_the_person(
     classifier = load_classifier("thigh+back")
     codes, _ = smooth(classifier.probabilities(second_features(person.thigh, person.back)), classifier.transition)
     use = person.labels >= 0
-    truth = merge(person.labels[use].astype(np.int8), ActivitySettings()) == CODE["walking"]
-    found = merge(codes[use], ActivitySettings()) == CODE["walking"]
+    truth = labelled.merge(person.labels[use].astype(np.int8)) == CODE["walking"]
+    found = labelled.merge(codes[use]) == CODE["walking"]
     f1 = 2 * (truth & found).sum() / (truth.sum() + found.sum())
     row = next(r for r in stored() if r["subject"] == subject and r["sensors"] == "thigh+back")
     assert truth.sum() == int(row["walking_true_s"])

@@ -8,7 +8,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from walkrisk.epochs.activities import ACTIVITIES, CODE, ActivitySettings, merge
+from walkrisk.epochs.activities import ACTIVITIES
 from walkrisk.epochs.classifier import (
     HELD_S,
     KINDS,
@@ -157,14 +157,3 @@ def test_shipped_files_are_small_and_complete() -> None:
     assert sum(len(f.read_bytes()) for f in folder.iterdir()) < 3_000_000
     for kind in KINDS:
         assert tuple(metadata()["classifiers"][kind]["features"]) == feature_names(kind)
-
-
-@pytest.mark.parametrize(
-    ("stairs", "shuffling", "expected"),
-    [(True, True, [0, 0, 3, 3, 7, -1]), (False, False, [0, 1, 3, 4, 7, -1]), (True, False, [0, 0, 3, 4, 7, -1])],
-)
-def test_merging_is_declared(stairs: bool, shuffling: bool, expected: list[int]) -> None:
-    codes = np.array([CODE[n] for n in ("walking", "stairs", "standing", "shuffling", "cycling")] + [-1], dtype=np.int8)
-    merged = merge(codes, ActivitySettings(stairs_as_walking=stairs, shuffling_as_standing=shuffling))
-    assert merged.tolist() == expected
-    assert merged.dtype == np.int8
