@@ -266,6 +266,7 @@ def study_file(tmp_path: Path) -> Path:
         [days]
         number = 7
         layout = "long"
+        valid = { not_worn = ["nonwear_s"], max_not_worn_h = 4 }
         means = { walking = { of = "walking_s" } }
         """,
         encoding="utf-8",
@@ -324,3 +325,15 @@ def test_columns_by_default_are_the_contract() -> None:
     assert days is not None
     assert list(days.sources) == [*SECONDS, "steps"]
     assert set(days.whole_day) < set(days.sources)
+
+
+def test_a_study_without_a_rule_for_valid_days_is_told_so(study_file: Path, tmp_path: Path) -> None:
+    people, rows = people_and_days()
+    people.to_csv(tmp_path / "people.csv", index=False)
+    (tmp_path / "days.parquet").write_bytes(days_parquet(rows))
+    study_file.write_text(
+        study_file.read_text().replace('valid = { not_worn = ["nonwear_s"], max_not_worn_h = 4 }', "")
+    )
+    files = {"data": tmp_path / "people.csv", "days": tmp_path / "days.parquet"}
+    made = run_file(study_file, out=tmp_path / "out", numbers_only=True, **files)
+    assert any("no rule for a valid day" in warning for warning in made.warnings)

@@ -402,7 +402,7 @@ def test_a_full_disk_leaves_no_half_written_table(
 
 def test_a_run_killed_while_writing_a_table_leaves_nothing_beside_it_for_ever(tmp_path: Path) -> None:
     check_store(tmp_path)
-    (tmp_path / "parts" / "settings.json").write_text("{}")
+    (tmp_path / "parts" / "-settings.json").write_text("{}")
     for folder in (tmp_path, tmp_path / "parts"):
         handle, _ = tempfile.mkstemp(prefix=".walkrisk-", dir=folder)
         os.close(handle)

@@ -86,7 +86,7 @@ def wait_until(true: Callable[[], object]) -> None:
 def test_an_undisturbed_run_leaves_everything(reference: dict[str, bytes]) -> None:
     pieces = {f"parts/{who}.json" for who in PEOPLE} | {f"epochs/{who}.parquet" for who in PEOPLE}
     pictures = {f"pictures/{who}.png" for who in PEOPLE}
-    assert set(reference) == TABLES | pieces | pictures | {"parts/settings.json"}
+    assert set(reference) == TABLES | pieces | pictures | {"parts/-settings.json"}
 
 
 KILLED_WHILE_WRITING = """
@@ -146,7 +146,7 @@ def test_finished_work_is_not_touched(recordings: Path, reference: dict[str, byt
 
 
 def parts_of(out: Path) -> dict[str, int]:
-    return {k: v for k, v in changed_at(out, "parts").items() if k != "settings.json"}
+    return {k: v for k, v in changed_at(out, "parts").items() if k != "-settings.json"}
 
 
 def test_processes_side_by_side_leave_the_same_bytes(
@@ -320,9 +320,10 @@ def in_session(leader: int) -> set[int]:
 def test_what_was_left_is_what_the_manifest_says(reference: dict[str, bytes]) -> None:
     import json
 
-    files = json.loads(reference["manifest.json"])["files"]
-    assert files == {
-        name: hashlib.sha256(data).hexdigest()
-        for name, data in reference.items()
-        if name != "manifest.json" and not name.startswith("parts/")
-    }
+    manifest = json.loads(reference["manifest.json"])
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in reference.items()}
+    assert manifest["files"] == {k: v for k, v in digests.items() if "/" not in k and k != "manifest.json"}
+    for folder in ("epochs", "pictures"):
+        own = sorted((k, v) for k, v in digests.items() if k.startswith(f"{folder}/"))
+        assert manifest["folders"][folder] == hashlib.sha256(json.dumps(own).encode()).hexdigest()
+    assert not [who for who in PEOPLE if who in reference["manifest.json"].decode()]

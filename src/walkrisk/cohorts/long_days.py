@@ -115,7 +115,7 @@ def join_days(people: Extract, table: Extract, days: Days, *, id_column: str, si
         sha256=table.sha256,
         rows=len(frame),
         simulated=simulated or bool((frame[SIMULATED] == 1).any()),
-        warnings=(*table.warnings, *_matching_warnings(people, table, person, keys)),
+        warnings=(*table.warnings, *_rule_warnings(days, table), *_matching_warnings(people, table, person, keys)),
     )
     return replace(people, days=made)
 
@@ -131,6 +131,16 @@ def _spread(values: FloatArray, person: IntArray, place: IntArray, shape: tuple[
     out = np.full(shape, np.nan)
     out[person, place] = values
     return out
+
+
+def _rule_warnings(days: Days, table: Extract) -> list[str]:
+    rule = days.valid
+    if rule.zero_invalidates or rule.min_total_h > 0 or rule.max_not_worn_h is not None:
+        return []
+    return [
+        f"{table.name}: the study declares no rule for a valid day (days.valid), so every day counts, also those "
+        "hardly or never worn, which are days without walking."
+    ]
 
 
 def _matching_warnings(people: Extract, table: Extract, person: IntArray, keys: pd.Series) -> list[str]:

@@ -60,7 +60,8 @@ def daily_rows(
 
     Seconds of a day outside the recording are unknown, so that the columns of `parts_of_day` add up to the length of
     the day: 86,400 s but for a clock change. Steps are cadence/60 summed over walking, stairs and running with a known
-    cadence, None where they have none at all. A bout belongs to the day in which it begins. The peak 30-minute cadence
+    cadence, None where they have none at all or the day was not worn. `classifier` is named where `seconds` does not
+    say it second by second. A bout belongs to the day in which it begins. The peak 30-minute cadence
     is the mean steps of the day's 30 highest minutes, counted from midnight, not necessarily consecutive (Tudor-Locke
     et al. 2012, doi 10.1123/jpah.9.8.1125).
     """
@@ -85,17 +86,36 @@ def daily_rows(
         row["unknown_s"] += length - (j - i)
         classes = np.bincount(speed[i:j], minlength=len(SPEED_CLASSES) + 1)
         row |= {f"walking_{name}_s": int(classes[c]) for c, name in enumerate(SPEED_CLASSES, start=1)}
-        row |= {"classifier": classifier, "day_s": length, "both_sensors_s": int(both[i:j].sum())}
+        row |= {
+            "classifier": _classifier(seconds, i, j) or classifier,
+            "day_s": length,
+            "both_sensors_s": int(both[i:j].sum()),
+        }
         row["wear_s"] = length - row["nonwear_s"] - row["unknown_s"]
         row["walking_unclassed_s"] = int((walking[i:j] & (seconds.speed[i:j] == 0)).sum())
         row["walking_met"] = _mean(seconds.met[i:j][walking[i:j]])
         row["cadence_spm"] = _mean(cadence[i:j][walking[i:j]])
+        if row["wear_s"] <= 0:
+            row |= dict.fromkeys(
+                ("steps", "cadence_peak30_spm", "longest_bout_s", *(f"bouts_{m}min" for m in BOUT_MINUTES))
+            )
+            row |= {"quality": day_quality(row, settings), "simulated": simulated}
+            rows.append({c.name: row[c.name] for c in DAY_COLUMNS if c.name in row})
+            continue
         row |= _steps(cadence[i:j], moving[i:j], offset=i + seconds.start_s - round(start_s), length=length)
         row |= _bout_columns(walked[(walked[:, 0] >= i) & (walked[:, 0] < j)])
         row["quality"] = day_quality(row, settings)
         row["simulated"] = simulated
         rows.append({c.name: row[c.name] for c in DAY_COLUMNS if c.name in row})
     return rows
+
+
+def _classifier(seconds: Seconds, i: int, j: int) -> str:
+    """The sensors from which most classified seconds of a day come; nothing where that is not said."""
+    if seconds.kind is None:
+        return ""
+    counts = np.bincount(seconds.kind[i:j], minlength=len(seconds.kinds))
+    return seconds.kinds[int(counts[1:].argmax()) + 1] if counts[1:].any() else seconds.kinds[0]
 
 
 def day_quality(row: Mapping[str, Any], settings: DaySettings) -> str:

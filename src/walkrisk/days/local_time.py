@@ -120,6 +120,7 @@ def local_clock(
     start_s: float,
     stop_s: float,
     configured: np.datetime64 | None = None,
+    started_s: float | None = None,
 ) -> LocalClock:
     """The local clock of a recording over [start_s, stop_s) of device time since `origin`.
 
@@ -127,7 +128,9 @@ def local_clock(
     time; else the start of the recording). With u = device - that offset, local time is u + the offset of the worn
     zone at u. Drift of the device clock (a second or two a day) is left in it. A clock set within the hour that
     autumn repeats is taken to have been set in its first pass; a time after the start, or more than a year before it,
-    is not believed. Raises StudyFault for an unknown zone.
+    is not believed. `started_s`: where this device's own recording started, if not at `start_s`.
+
+    Raises StudyFault for an unknown zone.
     """
     faults = time_faults(settings)
     if faults:
@@ -138,7 +141,7 @@ def local_clock(
         return LocalClock(origin, np.array([-np.inf]), np.zeros(1), (said,))
     worn, set_in = ZoneInfo(settings.timezone), ZoneInfo(settings.configured_timezone or settings.timezone)
     sentences = []
-    started = origin + np.timedelta64(int(start_s), "s")
+    started = origin + np.timedelta64(int(start_s if started_s is None else started_s), "s")
     if configured is None or not started - LONGEST_WAIT <= configured <= started + np.timedelta64(1, "h"):
         unsaid = "gives no time" if configured is None else "gives no credible time"
         configured = started

@@ -22,7 +22,8 @@ class Seconds:
 
     `activity` codes into `names` (out of ACTIVITIES); `speed` 1 slow, 2 moderate, 3 brisk, 0 none; `cadence_spm` steps
     a minute and `met` (of walking: that of its class after `complete_speed`), NaN where there is none; `both` where
-    both sensors were worn and used (None: everywhere).
+    both sensors were worn and used (None: everywhere); `kind` codes into `kinds`, the sensors a second was classified
+    from (None: not said).
     """
 
     start_s: int
@@ -31,12 +32,14 @@ class Seconds:
     cadence_spm: F32Array
     met: F32Array
     both: BoolArray | None = None
+    kind: ByteArray | None = None
+    kinds: tuple[str, ...] = ()
     names: tuple[str, ...] = ACTIVITIES
 
     def __post_init__(self) -> None:
         """Raises ValueError where arrays differ in length or a name or code is not known."""
         n = len(self.activity)
-        others = (self.speed, self.cadence_spm, self.met, *(() if self.both is None else (self.both,)))
+        others = (self.speed, self.cadence_spm, self.met, *(a for a in (self.both, self.kind) if a is not None))
         if any(len(a) != n for a in others):
             raise ValueError("all arrays of Seconds have one value a second")
         if set(self.names) - set(ACTIVITIES) or (n and int(self.activity.max()) >= len(self.names)):

@@ -122,7 +122,7 @@ def placements(windows: Windows, site: Site, worn: Sequence[tuple[float, float]]
 
 def _filled(own: Placement, overall: Placement) -> Placement:
     """A stretch's placement, with that of the whole recording where the stretch cannot tell and does not contradict."""
-    if own.front_known or not overall.front_known:
+    if own.front_known or not overall.up_known or (own.up_known and not overall.front_known):
         return own
     if own.up_known and not np.array_equal(own.rotation[0], overall.rotation[0]):
         return own
@@ -212,8 +212,8 @@ def sites_swapped(thigh: Windows, back: Windows, *, lag_s: float = 0.0) -> Sites
         other = int((still & (b < LYING_G) & (a > SEATED_BACK_G)).sum())
         seat, seat_share = _vote(named, other, ENOUGH, MAJORITY)
     both = (np.minimum(*spreads) > MOVING_G[0]) & (np.maximum(*spreads) < MOVING_G[1])
-    more = int((spreads[0] > spreads[1])[both].sum())
-    move, move_share = _vote(more, int(both.sum()) - more, MOVING_WINDOWS, 0.55 if seat else MOVING_SHARE)
+    more, less = (int(comparison[both].sum()) for comparison in (spreads[0] > spreads[1], spreads[0] < spreads[1]))
+    move, move_share = _vote(more, less, MOVING_WINDOWS, 0.55 if seat else MOVING_SHARE)
     return _sites(seat, seat_share, move, move_share)
 
 

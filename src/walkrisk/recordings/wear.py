@@ -311,10 +311,22 @@ def _sentences(
     out = []
     if max(hours) > 0:
         out.append(f"Not worn: thigh {hours[0]:.1f} h, back {hours[1]:.1f} h, both at once {hours[2]:.1f} h.")
+    none = np.empty((0, 2))
     for site, windows in (("thigh", thigh), ("back", back)):
-        if not temperature_known(windows, settings):
-            out.append(
-                f"The {site} recording has no telling temperature: only still periods of {settings.min_still_min:g} "
-                "min or more, or with the other sensor walking, are found."
-            )
+        out += wear_sentences(site, windows, none, settings, joint=True)
     return tuple(out)
+
+
+def wear_sentences(
+    site: str, windows: Windows, off: FloatArray, settings: WearSettings, *, joint: bool = False
+) -> list[str]:
+    """What a person should know of the wear of one sensor; with `joint`, the hours are said for both together."""
+    hours = float(np.diff(off, axis=1).sum()) / 3600.0
+    out = [f"Not worn: {site} {hours:.1f} h."] if hours > 0 else []
+    if not temperature_known(windows, settings):
+        walking = ", or with the other sensor walking," if joint else ""
+        out.append(
+            f"The {site} recording has no telling temperature: only still periods of {settings.min_still_min:g} "
+            f"min or more{walking} are found."
+        )
+    return out

@@ -131,6 +131,10 @@ def _faults(entries: Iterable[Entry]) -> list[str]:
     repeated = [place for place, who, site, _ in entries if twice[who, site] > 1]
     if repeated:
         faults.append(f"{', '.join(repeated[:6])}: more than one file for a participant and site; keep one.")
+    named = Counter((path.resolve(), site) for _, _, site, path in entries if path != Path())
+    shared = [place for place, _, site, path in entries if path != Path() and named[path.resolve(), site] > 1]
+    if shared:
+        faults.append(f"{', '.join(shared[:6])}: one file is named for more than one participant; keep one.")
     spelled: dict[str, set[str]] = {}
     for _, who, _, _ in entries:
         spelled.setdefault(who.casefold(), set()).add(who)

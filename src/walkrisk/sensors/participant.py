@@ -81,6 +81,7 @@ def _process(task: Task) -> None:
             start_s=seconds.start_s,
             stop_s=stop_s,
             configured=source.configured,
+            started_s=float(source.segments[0, 0]),
         )
         ready.notes += local.sentences
         days = local.days(seconds.start_s, stop_s)
@@ -135,6 +136,8 @@ def _seconds(ready: Prepared, settings: SensorSettings) -> tuple[Seconds, Classi
         cadence_spm=found.cadence_spm,
         met=met(activity, complete_speed(walking | stairs, speed), settings=settings.intensity),
         both=found.kind == 1,
+        kind=found.kind,
+        kinds=("none", *KINDS),
     )
     return seconds, found
 
@@ -157,7 +160,7 @@ def _epochs(who: str, seconds: Seconds, found: Classified, start: np.ndarray, se
         activity=activity,
         probability=np.where(activity >= NONWEAR, np.float32("nan"), found.probability).astype(np.float32),
         cadence_spm=seconds.cadence_spm,
-        speed_class=seconds.speed,
+        speed_class=complete_speed(seconds.being("walking", "stairs"), seconds.speed),
         met=seconds.met,
     )
 

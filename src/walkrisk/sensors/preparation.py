@@ -15,7 +15,7 @@ from walkrisk.recordings.orientation import Site, Sites, placements, sites_swapp
 from walkrisk.recordings.recording import Source
 from walkrisk.recordings.resampling import conversion
 from walkrisk.recordings.synchrony import Clock, synchronise
-from walkrisk.recordings.wear import joint_wear, not_worn
+from walkrisk.recordings.wear import joint_wear, not_worn, wear_sentences
 from walkrisk.recordings.windows import Windows, window_summaries
 from walkrisk.sensors.pairs import Pair
 from walkrisk.sensors.settings import SensorSettings
@@ -23,6 +23,7 @@ from walkrisk.sensors.signals import RATE_HZ, Sensor, complement
 
 FloatArray = npt.NDArray[np.float64]
 MOST_DAYS = 62
+FAR_APART_S = 60.0
 USUAL_RATE = 0.05  # share by which a sampling rate may differ from the classifier's without a word
 EXCHANGED: dict[Site, Site] = {"thigh": "back", "back": "thigh"}
 
@@ -72,7 +73,11 @@ def prepare(pair: Pair, settings: SensorSettings) -> Prepared:
     if len(sources) == 2:
         sources, windows = _side_by_side(sources, windows, settings, ready)
     off = _off(windows, settings, ready)
+    if len(sources) == 1:
+        _say_alone(next(iter(sources)), settings, ready)
     for site, source in sources.items():
+        if source.site not in ("", site):
+            ready.notes.append(f"{site.capitalize()}: the file itself says that it was worn at the {source.site}.")
         calibration = calibrate(windows[site], settings.calibration) if settings.use.calibrate else None
         clock = ready.clock if site == "back" and len(sources) == 2 else None
         ready.sensors[site] = _sensor(site, source, windows[site], calibration, off[site], clock, settings, ready)
@@ -83,6 +88,9 @@ def _side_by_side(
     sources: dict[Site, Source], windows: dict[Site, Windows], settings: SensorSettings, ready: Prepared
 ) -> tuple[dict[Site, Source], dict[Site, Windows]]:
     """The clocks of the two brought together, files named the wrong way round exchanged, strangers parted."""
+    devices = [source.device for source in sources.values()]
+    if devices[0].serial is not None and devices[0] == devices[1] and _same_times(*sources.values()):
+        return _thigh_alone(sources, windows, ready, "Both files are one recording; it is taken for the thigh's.")
     shift = float((sources["back"].origin - sources["thigh"].origin) / np.timedelta64(1, "s"))
     if not _overlap(sources["thigh"], sources["back"].segments + shift, slack_s=settings.clocks.search_h * 3600.0):
         return _thigh_alone(sources, windows, ready, "The two recordings share no time; the back's is not used.")
@@ -99,12 +107,19 @@ def _side_by_side(
     if clock is not None:
         ready.clock = clock
         ready.notes.append(clock.sentence)
+        if abs(clock.offset_s) > FAR_APART_S:
+            ready.notes.append("Which of the two clocks is right is not known: days follow the thigh's.")
         if clock.verdict == "not found":
             return _thigh_alone(sources, windows, ready, "The back's recording is not used.")
         on_thigh = clock.thigh_time(sources["back"].segments.reshape(-1)).reshape(-1, 2)
         if not _overlap(sources["thigh"], on_thigh, slack_s=0.0):
             return _thigh_alone(sources, windows, ready, "The two recordings share no time; the back's is not used.")
     return sources, windows
+
+
+def _say_alone(site: Site, settings: SensorSettings, ready: Prepared) -> None:
+    if not (settings.use.thigh_alone if site == "thigh" else settings.use.back_alone):
+        ready.notes.append(f"The {site} sensor alone is not to be classified, as declared; its time is unknown.")
 
 
 def _check_span(source: Source) -> None:
@@ -114,6 +129,10 @@ def _check_span(source: Source) -> None:
             f"The recording spans {days:,.0f} days by its clock, more than {MOST_DAYS}: the clock was set anew in "
             "between, or time stamps are damaged; cut the file into its sessions."
         )
+
+
+def _same_times(one: Source, other: Source) -> bool:
+    return one.origin == other.origin and np.array_equal(one.segments, other.segments)
 
 
 def _overlap(thigh: Source, back: FloatArray, *, slack_s: float) -> bool:
@@ -152,7 +171,10 @@ def _clock(sources: Mapping[Site, Source], windows: Mapping[Site, Windows], sett
 def _off(windows: Mapping[Site, Windows], settings: SensorSettings, ready: Prepared) -> dict[str, FloatArray]:
     """Stretches not worn (k, 2) by site, on each sensor's own clock."""
     if len(windows) < 2:
-        return {site: not_worn(w, settings.wear) for site, w in windows.items()}
+        alone: dict[str, FloatArray] = {site: not_worn(w, settings.wear) for site, w in windows.items()}
+        for site, w in windows.items():
+            ready.notes += wear_sentences(site, w, alone[site], settings.wear)
+        return alone
     clock = ready.clock
     ahead = float(np.median(clock.thigh_time(windows["back"].start_s) - windows["back"].start_s)) if clock else 0.0
     found = joint_wear(windows["thigh"], windows["back"], settings.wear, back_ahead_s=ahead)

@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from walkrisk.recordings.wear import intersection
 from walkrisk.sensors.pairs import Pair
 from walkrisk.sensors.preparation import EXCHANGED, Prepared
+from walkrisk.sensors.signals import Sensor
 
 Status = Literal["complete", "reduced", "failed"]
 
@@ -45,7 +47,7 @@ class SensorQuality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityRow:
-    """One participant. `status`: complete (both recordings used), reduced (one of them), failed (no days)."""
+    """One participant. `status`: complete (both sensors used), reduced (one of them), failed (no worn day)."""
 
     participant_id: str
     status: Status
@@ -96,7 +98,7 @@ def quality_of(pair: Pair, ready: Prepared, rows: Sequence[Mapping[str, Any]], *
     days_worn = wear_h / 24.0
     return QualityRow(
         participant_id=pair.participant_id,
-        status=("failed", "reduced", "complete")[len(ready.sensors)] if rows else "failed",
+        status=_status(rows),
         simulated=simulated,
         classifier=rows[0]["classifier"] if rows else "",
         days=len(rows),
@@ -110,7 +112,7 @@ def quality_of(pair: Pair, ready: Prepared, rows: Sequence[Mapping[str, Any]], *
         clock_residual_ms=clock.residual_ms if clock else None,
         thigh=_sensor("thigh", given["thigh"], ready),
         back=_sensor("back", given["back"], ready),
-        notes=tuple(ready.notes),
+        notes=(*ready.notes, *(() if wear_h or not rows else ("Nothing was classified: never worn, or not known.",))),
     ).table()
 
 
@@ -145,10 +147,20 @@ def _sensor(site: str, path: Path | None, ready: Prepared) -> SensorQuality:
         calibration=calibration.verdict if calibration else "not asked for",
         error_before_mg=calibration.error_before_mg if calibration else None,
         error_after_mg=calibration.error_after_mg if calibration else None,
-        placement="; ".join(dict.fromkeys(p.verdict for p in sensor.placed)) or "not asked for",
+        placement="; ".join(dict.fromkeys(p.verdict for p in sensor.placed)) or _unplaced(sensor),
         tilt_deg=sensor.placed[0].tilt_deg if sensor.placed else None,
-        worn_h=float(np.diff(sensor.worn, axis=1).sum()) / 3600.0,
+        worn_h=float(np.diff(intersection(sensor.worn, segments), axis=1).sum()) / 3600.0,
     )
+
+
+def _unplaced(sensor: Sensor) -> str:
+    return "not asked for" if len(sensor.worn) else "never worn"
+
+
+def _status(rows: Sequence[Mapping[str, Any]]) -> Status:
+    if not sum(row["wear_s"] for row in rows):
+        return "failed"
+    return "complete" if sum(row["both_sensors_s"] for row in rows) else "reduced"
 
 
 def _digest(path: Path) -> str:

@@ -139,7 +139,7 @@ def _assemble(
     files: dict[str, str] = {}
     for pair in pairs:
         part = None if pair.participant_id in faults else read_part(out, pair.participant_id)
-        row = part.quality if part else faults[pair.participant_id].table()
+        row = part.quality if part else faults.get(pair.participant_id, _lost(pair.participant_id)).table()
         quality.append(dict(row))
         if part:
             days.extend(dict(day) for day in part.days)
@@ -159,7 +159,19 @@ def _assemble(
         write(out / name, content)
         files[name] = sha256(content)
     write(out / "manifest.json", _manifest(settings, pairs, quality, files))
-    return SensorRun(out, _summary(out, days, quality), _unread(quality), notes)
+    return SensorRun(out, _summary(out, days, quality), _unread(quality), (*notes, *_left_over(out, pairs)))
+
+
+def _lost(who: str) -> QualityRow:
+    return row_of_fault(who, "Its finished work is not in parts/: every worker must see the same --out. Run again.")
+
+
+def _left_over(out: Path, pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """A note where parts of participants are kept that are no longer asked for."""
+    listed = {pair.participant_id for pair in pairs}
+    kept = sum(path.stem not in listed for path in (out / PARTS).glob("*.json") if path.name != MARK)
+    said = f"{kept} participant(s) of earlier runs are no longer among the recordings; their files are still in {out}."
+    return (f"{said} Delete parts/, epochs/ and pictures/ of theirs if they are to go.",) if kept else ()
 
 
 def _csv(rows: Sequence[dict[str, object]]) -> bytes:
@@ -180,13 +192,20 @@ def _manifest(
         "participants": len(pairs),
         "status": {s: sum(row["status"] == s for row in quality) for s in sorted({str(r["status"]) for r in quality})},
         "environment": versions(),
-        "files": dict(sorted(files.items())),
+        "files": {name: digest for name, digest in sorted(files.items()) if "/" not in name},
+        "folders": {name: _together(files, name) for name in (EPOCHS, PICTURES) if _together(files, name)},
     }
     return _json(content)
 
 
 def _json(content: object) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _together(files: dict[str, str], folder: str) -> str:
+    """One digest of all files of a folder, so that no participant is named; nothing where there is none."""
+    own = sorted((name, digest) for name, digest in files.items() if name.startswith(f"{folder}/"))
+    return sha256(json.dumps(own).encode()) if own else ""
 
 
 def _unread(quality: Sequence[dict[str, object]]) -> int:

@@ -24,6 +24,7 @@ ByteArray = npt.NDArray[np.uint8]
 IntArray = npt.NDArray[np.int64]
 
 STRETCH_S = 7200
+PIECE_S, HEARD_S = 2 * 86_400, 3600
 ON_FOOT = [CLASSES.index(name) for name in ("walking", "stairs", "running")]
 LEAST_ON_FOOT = 0.05  # probability from which a second's signal is kept for its cadence
 NEAR_S = 3  # and that of so many seconds on either side
@@ -117,9 +118,20 @@ def _smoothed(
         apart = np.full((len(mine) + int(runs[-1]), len(CLASSES)), np.nan, dtype=np.float32)
         place = np.arange(len(mine)) + runs
         apart[place] = probability[mine]
-        codes, sure = smooth(apart, classifier.transition)
+        codes, sure = _in_pieces(apart, classifier)
         activity[mine], certainty[mine] = CODES[codes[place]], sure[place]
     return activity, certainty
+
+
+def _in_pieces(probability: Float32Array, classifier: Classifier) -> tuple[IntArray, Float32Array]:
+    """`smooth` in pieces of two days with an hour more heard on either side, which bounds its memory."""
+    codes, sure = np.empty(len(probability), dtype=np.int64), np.empty(len(probability), dtype=np.float32)
+    for first in range(0, len(probability), PIECE_S):
+        last, low = min(first + PIECE_S, len(probability)), max(first - HEARD_S, 0)
+        own, certain = smooth(probability[low : last + HEARD_S], classifier.transition)
+        inner = slice(first - low, last - low)
+        codes[first:last], sure[first:last] = own[inner], certain[inner]
+    return codes, sure
 
 
 def _may_step(axes: Mapping[str, Float32Array], p: Float32Array, *, low: int, first: int, last: int) -> _Steps:

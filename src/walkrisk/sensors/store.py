@@ -24,7 +24,7 @@ from walkrisk.errors import UsageFault
 from walkrisk.sensors.pairs import Pair
 
 PARTS, EPOCHS, PICTURES = "parts", "epochs", "pictures"
-MARK = "settings.json"  # in parts/: the declaration and version the parts were made with
+MARK = "-settings.json"  # in parts/ (no participant_id begins so): the declaration and version the parts were made with
 TABLES = ("days.parquet", "quality.csv", "quality.html", "measurement_error.json", "manifest.json")
 
 

@@ -149,6 +149,9 @@ def test_walking_without_any_cadence_has_no_steps_rather_than_none_taken() -> No
     assert row["cadence_spm"] is None
     assert (row["walking_slow_s"], row["walking_unclassed_s"]) == (600, 600)
     assert rows_of(seconds(("sitting", 600, 0, NAN)))[0]["steps"] == 0
+    row = rows_of(seconds(("nonwear", 600, 0, NAN)))[0]
+    assert row["steps"] is row["cadence_peak30_spm"] is row["bouts_1min"] is None
+    assert row["walking_s"] == 0
 
 
 def test_peak_minutes_count_from_midnight() -> None:
@@ -231,3 +234,10 @@ def test_parquet_is_the_contract_and_the_same_bytes() -> None:
     assert list(pd.read_parquet(io.BytesIO(days_parquet([]))).columns) == required
     apart = days_parquet(rows_of(DAY, DaySettings(stairs_are_walking=False)))
     assert "stairs_s" in pd.read_parquet(io.BytesIO(apart)).columns
+
+
+def test_each_day_names_the_sensors_it_was_classified_from() -> None:
+    two = seconds(("sitting", 86_400, 0, NAN), ("sitting", 86_400, 0, NAN))
+    kind = np.repeat(np.array([1, 2], dtype=np.uint8), 86_400)
+    said = replace(two, kind=kind, kinds=("none", "thigh+back", "thigh"))
+    assert [row["classifier"] for row in rows_of(said)] == ["thigh+back", "thigh"]

@@ -203,3 +203,17 @@ def test_nobody_real_is_turned_the_wrong_way(shared, kind):
             assert sites_swapped(worn(pair[0], way), pair[1]).verdict == "as named"
             assert sites_swapped(worn(pair[1], way), pair[0]).verdict == "swapped"
     assert right >= 0.5 * total
+
+
+def test_equal_movement_is_no_sign_that_the_sites_were_exchanged() -> None:
+    thigh, _ = day("walk", "walk", "sit")
+    assert sites_swapped(thigh, thigh).verdict != "swapped"
+
+
+def test_a_still_stretch_takes_the_way_up_of_the_others_though_the_front_is_not_known() -> None:
+    back = day("walk", "stand", "stand")[1]
+    turned = worn(back, np.diag([-1.0, -1.0, 1.0]))
+    still = placements(turned, "back", [(0.0, 600.0), (1000.0, 1400.0)])
+    assert still[0].up_known
+    assert not still[0].front_known
+    np.testing.assert_array_equal(still[1].rotation, still[0].rotation)

@@ -71,3 +71,11 @@ def test_nothing_to_read_is_said(tmp_path: Path) -> None:
         find_recordings(tmp_path)
     with pytest.raises(UsageFault, match="no folder or file"):
         find_recordings(tmp_path / "nowhere")
+
+
+def test_one_file_for_two_participants_is_a_fault(tmp_path: Path) -> None:
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("participant_id,site,path\np1,thigh,a.cwa\np2,thigh,./a.cwa\np3,thigh,b.csv\np3,back,b.csv\n")
+    with pytest.raises(DataFault) as fault:
+        find_recordings(manifest)
+    assert fault.value.faults == ("row 2, row 3: one file is named for more than one participant; keep one.",)
