@@ -172,7 +172,7 @@ def test_walking_is_near_the_truth(made: Made, truth: pd.DataFrame) -> None:
     worn = made.days.groupby("participant_id")[["both_sensors_s", "wear_s"]].sum()
     both = worn["both_sensors_s"] > 0.8 * worn["wear_s"]  # from the thigh alone more is taken for cycling
     far_off = error > FAR_OFF_MIN + FAR_OFF_SHARE * truth["walking_min"]
-    assert both.sum() >= PEOPLE - 3
+    assert both.sum() >= PEOPLE - 6
     assert not far_off[both].any(), error[far_off & both].round(1).to_dict()
     assert found.sum() == pytest.approx(truth["walking_min"].sum(), rel=FAR_OFF_ON_AVERAGE)
     assert np.corrcoef(found, truth["walking_min"])[0, 1] > 0.99
