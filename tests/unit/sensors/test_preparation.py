@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from walkrisk.days.local_time import TimeSettings, local_clock
@@ -67,3 +68,17 @@ def test_a_back_that_began_before_the_thigh_was_set_does_not_move_its_hours() ->
         started_s=40_000.0,
     )
     assert clock.shift(np.array([40_000.0]))[0] == 0.0
+
+
+def test_gaps_are_neither_recorded_nor_worn_hours(tmp_path: Path) -> None:
+    time = np.arange(0.0, 3600.0, 0.02)
+    time = time[(time < 600.0) | (time >= 2400.0)]
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame(0.02 * rng.standard_normal((len(time), 3)), columns=["acc_x", "acc_y", "acc_z"])
+    table["acc_x"] += 1.0
+    table.insert(0, "datetime", np.datetime64("2024-02-01T10:00", "ns") + (time * 1e9).astype("timedelta64[ns]"))
+    table.to_parquet(tmp_path / "p.parquet")
+    row = quality(Pair("p", tmp_path / "p.parquet"), tmp_path)
+    assert row["thigh_hours"] == pytest.approx(0.5, abs=0.001)
+    assert row["thigh_worn_h"] == pytest.approx(0.5, abs=0.001)
+    assert row["thigh_gap_s"] == pytest.approx(1800.0, abs=1.0)
