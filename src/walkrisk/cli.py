@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from walkrisk.errors import RecordingFault, UsageFault, WalkriskError
+from walkrisk.errors import RecordingFault, UsageFault, WalkriskError, where_raised
 
 REFERENCE = "reference.toml"  # in analyses/: names the study of `walkrisk reproduce`
 MOST_SENTENCES = 20
@@ -35,12 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if arguments.debug:
             raise
-        trace = error.__traceback__
-        while trace and trace.tb_next:
-            trace = trace.tb_next
-        where = f" at {Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace else ""
         print(
-            f"walkrisk met a bug of its own ({type(error).__name__}{where}); nothing was written. "
+            f"walkrisk met a bug of its own ({type(error).__name__}{where_raised(error)}); nothing was written. "
             "Run the command again with --debug for the full trace (it may show data) and report it.",
             file=sys.stderr,
         )

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
+
+
+def where_raised(error: BaseException) -> str:
+    """The text " at FILE, line N" of an exception's innermost frame, which shows no data; nothing without a trace."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f" at {Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace else ""
 
 
 class WalkriskError(Exception):

@@ -53,7 +53,7 @@ def week(days: float, *, start_h: float = 10.0, origin: str = "2018-03-22", off:
         met=np.where(moving, 3.8, np.nan).astype(np.float32),
     )
     calendar = clock.days(start, start + n)
-    rows = daily_rows(seconds, calendar, participant_id="p", classifier="c", settings=DaySettings())
+    rows = daily_rows(seconds, calendar, participant_id="p", settings=DaySettings())
     times = start + np.arange(0, n, 60.0)
     sentences = ("Both clocks agree.", "A sentence that goes on and on. " * 8) if off else ()
     return Week(

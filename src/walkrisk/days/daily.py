@@ -15,7 +15,7 @@ import numpy.typing as npt
 from walkrisk.days.bouts import BoutSettings, bouts
 from walkrisk.days.contract import BOUT_MINUTES, DAY_COLUMNS, DAYS_NOTES, PARTS
 from walkrisk.days.local_time import CalendarDays
-from walkrisk.days.seconds import Seconds, complete_speed
+from walkrisk.days.seconds import Seconds, complete_speed, usual_sensors
 from walkrisk.declarations import option
 from walkrisk.epochs.epoch_table import SPEED_CLASSES
 
@@ -52,7 +52,6 @@ def daily_rows(
     days: CalendarDays,
     *,
     participant_id: str,
-    classifier: str,
     settings: DaySettings,
     simulated: bool = False,
 ) -> list[Row]:
@@ -60,10 +59,7 @@ def daily_rows(
 
     Seconds of a day outside the recording are unknown, so that the columns of `parts_of_day` add up to the length of
     the day: 86,400 s but for a clock change. Steps are cadence/60 summed over walking, stairs and running with a known
-    cadence, None where they have none at all or the day was not worn. `classifier` is named where `seconds` does not
-    say it second by second. A bout belongs to the day in which it begins. The peak 30-minute cadence
-    is the mean steps of the day's 30 highest minutes, counted from midnight, not necessarily consecutive (Tudor-Locke
-    et al. 2012, doi 10.1123/jpah.9.8.1125).
+    cadence, None where they have none at all or the day was not worn.
     """
     parts = parts_of_day(settings)
     walking = seconds.being(*parts["walking_s"])
@@ -71,8 +67,7 @@ def daily_rows(
     moving = seconds.being("walking", "stairs", "running")
     cadence = np.where(moving & np.isfinite(seconds.cadence_spm), seconds.cadence_spm, np.float32("nan"))
     walked = bouts(walking, known=~seconds.being("nonwear", "unknown"), settings=settings.bouts)
-    both = ~seconds.being("nonwear", "unknown")
-    both &= True if seconds.both is None else seconds.both
+    sensors = seconds.sensors
     n = len(seconds.activity)
     rows = []
     for day, start_s, stop_s in zip(days.date, days.start_s, days.stop_s, strict=True):
@@ -87,35 +82,21 @@ def daily_rows(
         classes = np.bincount(speed[i:j], minlength=len(SPEED_CLASSES) + 1)
         row |= {f"walking_{name}_s": int(classes[c]) for c, name in enumerate(SPEED_CLASSES, start=1)}
         row |= {
-            "classifier": _classifier(seconds, i, j) or classifier,
+            "classifier": usual_sensors(sensors[i:j]),
             "day_s": length,
-            "both_sensors_s": int(both[i:j].sum()),
+            "both_sensors_s": int((sensors[i:j] == 1).sum()),
         }
         row["wear_s"] = length - row["nonwear_s"] - row["unknown_s"]
         row["walking_unclassed_s"] = int((walking[i:j] & (seconds.speed[i:j] == 0)).sum())
         row["walking_met"] = _mean(seconds.met[i:j][walking[i:j]])
         row["cadence_spm"] = _mean(cadence[i:j][walking[i:j]])
-        if row["wear_s"] <= 0:
-            row |= dict.fromkeys(
-                ("steps", "cadence_peak30_spm", "longest_bout_s", *(f"bouts_{m}min" for m in BOUT_MINUTES))
-            )
-            row |= {"quality": day_quality(row, settings), "simulated": simulated}
-            rows.append({c.name: row[c.name] for c in DAY_COLUMNS if c.name in row})
-            continue
-        row |= _steps(cadence[i:j], moving[i:j], offset=i + seconds.start_s - round(start_s), length=length)
-        row |= _bout_columns(walked[(walked[:, 0] >= i) & (walked[:, 0] < j)])
+        counted = _steps(cadence[i:j], moving[i:j], offset=i + seconds.start_s - round(start_s), length=length)
+        counted |= _bout_columns(walked[(walked[:, 0] >= i) & (walked[:, 0] < j)])
+        row |= counted if row["wear_s"] > 0 else dict.fromkeys(counted)
         row["quality"] = day_quality(row, settings)
         row["simulated"] = simulated
         rows.append({c.name: row[c.name] for c in DAY_COLUMNS if c.name in row})
     return rows
-
-
-def _classifier(seconds: Seconds, i: int, j: int) -> str:
-    """The sensors from which most classified seconds of a day come; nothing where that is not said."""
-    if seconds.kind is None:
-        return ""
-    counts = np.bincount(seconds.kind[i:j], minlength=len(seconds.kinds))
-    return seconds.kinds[int(counts[1:].argmax()) + 1] if counts[1:].any() else seconds.kinds[0]
 
 
 def day_quality(row: Mapping[str, Any], settings: DaySettings) -> str:

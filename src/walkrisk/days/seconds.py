@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.days.bouts import runs
+from walkrisk.epochs.activities import KINDS
 from walkrisk.epochs.epoch_table import ACTIVITIES as ACTIVITIES  # the codes of epochs are those of seconds
 from walkrisk.epochs.epoch_table import SPEED_CLASSES
 
@@ -21,9 +22,8 @@ class Seconds:
     """One value a second from device-clock second `start_s` on; all arrays are (n,).
 
     `activity` codes into `names` (out of ACTIVITIES); `speed` 1 slow, 2 moderate, 3 brisk, 0 none; `cadence_spm` steps
-    a minute and `met` (of walking: that of its class after `complete_speed`), NaN where there is none; `both` where
-    both sensors were worn and used (None: everywhere); `kind` codes into `kinds`, the sensors a second was classified
-    from (None: not said).
+    a minute and `met` (of walking: that of its class after `complete_speed`), NaN where there is none; `kind` codes the
+    sensors a second was classified from as in KINDS, 1 both, 0 none (None: both, wherever it is classified).
     """
 
     start_s: int
@@ -31,15 +31,13 @@ class Seconds:
     speed: ByteArray
     cadence_spm: F32Array
     met: F32Array
-    both: BoolArray | None = None
     kind: ByteArray | None = None
-    kinds: tuple[str, ...] = ()
     names: tuple[str, ...] = ACTIVITIES
 
     def __post_init__(self) -> None:
         """Raises ValueError where arrays differ in length or a name or code is not known."""
         n = len(self.activity)
-        others = (self.speed, self.cadence_spm, self.met, *(a for a in (self.both, self.kind) if a is not None))
+        others = (self.speed, self.cadence_spm, self.met, *(() if self.kind is None else (self.kind,)))
         if any(len(a) != n for a in others):
             raise ValueError("all arrays of Seconds have one value a second")
         if set(self.names) - set(ACTIVITIES) or (n and int(self.activity.max()) >= len(self.names)):
@@ -47,10 +45,22 @@ class Seconds:
         if n and int(self.speed.max()) > len(SPEED_CLASSES):
             raise ValueError("speed is 0 (none), 1 (slow), 2 (moderate) or 3 (brisk)")
 
+    @property
+    def sensors(self) -> ByteArray:
+        """Code (n,) of the sensors each second was classified from, 0 where not worn or not known."""
+        classified = ~self.being("nonwear", "unknown")
+        return np.where(classified, 1 if self.kind is None else self.kind, 0).astype(np.uint8)
+
     def being(self, *activities: str) -> BoolArray:
         """Seconds (n,) of any of these activities."""
         wanted = np.array([name in activities for name in self.names])
         return np.asarray(wanted[self.activity], dtype=np.bool_)
+
+
+def usual_sensors(kind: ByteArray) -> str:
+    """The sensors from which most classified seconds (n,) come; "none" where there are none."""
+    counts = np.bincount(kind, minlength=len(KINDS) + 1)[1:]
+    return KINDS[int(counts.argmax())] if counts.any() else "none"
 
 
 def complete_speed(walking: BoolArray, speed: ByteArray) -> ByteArray:

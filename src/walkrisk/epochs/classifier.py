@@ -14,20 +14,19 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xgboost
 
-from walkrisk.epochs.activities import ACTIVITIES
+from walkrisk.epochs.activities import ACTIVITIES, Kind
+from walkrisk.epochs.activities import KINDS as KINDS
 from walkrisk.epochs.features import feature_names
 from walkrisk.epochs.smoothing import Transition
 
 F32 = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
-Kind = Literal["thigh+back", "thigh", "back"]
-KINDS: tuple[Kind, ...] = ("thigh+back", "thigh", "back")
 ROWS = 8192  # at a time, which bounds memory
 SHARES: dict[Kind, float] = {"thigh+back": 0.4, "thigh": 0.4, "back": 0.2}  # of the mean in moving seconds
 SURE = 0.98  # probability from which the model of both sensors is believed alone

@@ -125,7 +125,7 @@ def _whole_seconds(axes: F32) -> tuple[F32, Bools]:
     a = np.asarray(axes, dtype=np.float32).reshape(3, -1, RATE_HZ)
     hole = np.isnan(a.sum(axis=0))
     holes = hole.sum(axis=1)
-    known = holes <= RATE_HZ * (1 - LEAST_KNOWN)
+    known = _enough(holes)
     partly = np.flatnonzero(known & (holes > 0))
     if len(partly):
         a = a.copy()
@@ -134,6 +134,15 @@ def _whole_seconds(axes: F32) -> tuple[F32, Bools]:
             good = np.flatnonzero(~hole[i])
             a[:, i] = a[:, i][:, good[np.abs(at[:, None] - good).argmin(axis=1)]]
     return a, known
+
+
+def known_seconds(axes: F32) -> Bools:
+    """Seconds (s,) with enough samples (3, 50 s) for features."""
+    return _enough(np.isnan(axes[0]).reshape(-1, RATE_HZ).sum(axis=1))
+
+
+def _enough(holes: npt.NDArray[np.intp]) -> Bools:
+    return np.asarray(holes <= RATE_HZ * (1 - LEAST_KNOWN))
 
 
 def _sensor_features(a: F32, known: Bools, *, signed: bool) -> list[F32]:

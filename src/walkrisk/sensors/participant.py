@@ -9,20 +9,20 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from walkrisk.days.daily import daily_rows
-from walkrisk.days.local_time import local_clock
-from walkrisk.days.seconds import ACTIVITIES, Seconds, complete_speed
+from walkrisk.days.local_time import CalendarDays, LocalClock, local_clock
+from walkrisk.days.seconds import ACTIVITIES, Seconds, complete_speed, usual_sensors
 from walkrisk.days.week import Week
-from walkrisk.epochs.classifier import KINDS
 from walkrisk.epochs.epoch_table import Epochs, epochs_parquet
 from walkrisk.epochs.intensity import met, speed_class
-from walkrisk.errors import RecordingFault, UsageFault
+from walkrisk.errors import RecordingFault, UsageFault, where_raised
+from walkrisk.reports.manifest import sha256
 from walkrisk.sensors.pairs import Pair
 from walkrisk.sensors.preparation import Prepared, prepare
 from walkrisk.sensors.quality import quality_of
 from walkrisk.sensors.second_pass import Classified, classify
 from walkrisk.sensors.settings import SensorSettings
 from walkrisk.sensors.signals import Sensor, mask
-from walkrisk.sensors.store import EPOCHS, PICTURES, Part, sha256, write, write_part
+from walkrisk.sensors.store import EPOCHS, PICTURES, Part, write, write_part
 
 WALKING, STAIRS, STANDING, SHUFFLING, NONWEAR, UNKNOWN = (
     ACTIVITIES.index(name) for name in ("walking", "stairs", "standing", "shuffling", "nonwear", "unknown")
@@ -54,11 +54,7 @@ def process(task: Task) -> str:
         why = " ".join(error.faults) if isinstance(error, RecordingFault) else f"Reading failed ({error.strerror})."
         return f"A recording could not be read to its end: {why}"
     except Exception as error:  # one participant never stops the others
-        trace = error.__traceback__
-        while trace and trace.tb_next:
-            trace = trace.tb_next
-        where = f" at {Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace else ""
-        return f"walkrisk met a bug of its own ({type(error).__name__}{where}); please report it."
+        return f"walkrisk met a bug of its own ({type(error).__name__}{where_raised(error)}); please report it."
     return ""
 
 
@@ -67,52 +63,50 @@ def _process(task: Task) -> None:
     for old in (f"{EPOCHS}/{who}.parquet", f"{PICTURES}/{who}.png"):  # of other settings
         (task.out / old).unlink(missing_ok=True)
     ready = prepare(task.pair, task.settings)
+    simulated = any(sensor.source.device.simulated for sensor in ready.sensors.values())
     files: dict[str, str] = {}
     rows: list[dict[str, object]] = []
-    week = None
-    simulated = any(sensor.source.device.simulated for sensor in ready.sensors.values())
+    classifier = ""
     if ready.sensors:
         seconds, found = _seconds(ready, task.settings)
-        source = (ready.sensors.get("thigh") or ready.sensors["back"]).source
-        stop_s = seconds.start_s + len(seconds.activity)
-        local = local_clock(
-            task.settings.time,
-            origin=source.origin,
-            start_s=seconds.start_s,
-            stop_s=stop_s,
-            configured=source.configured,
-            started_s=float(source.segments[0, 0]),
-        )
-        ready.notes += local.sentences
-        days = local.days(seconds.start_s, stop_s)
-        rows = daily_rows(
-            seconds,
-            days,
-            participant_id=who,
-            classifier=_kind(found),
-            settings=task.settings.days,
-            simulated=simulated,
-        )
+        classifier = usual_sensors(found.kind)
+        local, days = _calendar(ready, seconds, task.settings)
+        rows = daily_rows(seconds, days, participant_id=who, settings=task.settings.days, simulated=simulated)
         if EPOCHS in task.wanted:
-            start = local.local(np.arange(seconds.start_s, stop_s, dtype=np.float64))
+            start = local.local(seconds.start_s + np.arange(len(seconds.activity), dtype=np.float64))
             epochs = _epochs(who, seconds, found, start, task.settings)
             files |= _kept(task, f"{EPOCHS}/{who}.parquet", epochs_parquet(epochs))
-        week = Week(
-            days=days,
-            seconds=seconds,
-            rows=rows,
-            temperature={site: _temperature(sensor) for site, sensor in ready.sensors.items()},
-            not_worn={site: sensor.common_stretches(sensor.off) for site, sensor in ready.sensors.items()},
-            sentences=tuple(ready.notes),
-        )
-    if week is not None and PICTURES in task.wanted:
-        files |= _kept(task, f"{PICTURES}/{who}.png", _picture(week, who, simulated=simulated))
-    write_part(
-        task.out,
-        who,
-        Part(
-            "" if ready.retry else task.signature, rows, quality_of(task.pair, ready, rows, simulated=simulated), files
-        ),
+        if PICTURES in task.wanted:
+            picture = _picture(_week(ready, seconds, days, rows), who, simulated=simulated)
+            files |= _kept(task, f"{PICTURES}/{who}.png", picture)
+    quality = quality_of(task.pair, ready, rows, classifier=classifier, simulated=simulated)
+    write_part(task.out, who, Part("" if ready.retry else task.signature, rows, quality, files))
+
+
+def _calendar(ready: Prepared, seconds: Seconds, settings: SensorSettings) -> tuple[LocalClock, CalendarDays]:
+    """Local time and the calendar days of a participant, by the clock of the thigh or of the only sensor."""
+    source = (ready.sensors.get("thigh") or ready.sensors["back"]).source
+    stop_s = seconds.start_s + len(seconds.activity)
+    local = local_clock(
+        settings.time,
+        origin=source.origin,
+        start_s=seconds.start_s,
+        stop_s=stop_s,
+        configured=source.configured,
+        started_s=float(source.segments[0, 0]),
+    )
+    ready.notes += local.sentences
+    return local, local.days(seconds.start_s, stop_s)
+
+
+def _week(ready: Prepared, seconds: Seconds, days: CalendarDays, rows: list[dict[str, object]]) -> Week:
+    return Week(
+        days=days,
+        seconds=seconds,
+        rows=rows,
+        temperature={site: _temperature(sensor) for site, sensor in ready.sensors.items()},
+        not_worn={site: sensor.common_stretches(sensor.off) for site, sensor in ready.sensors.items()},
+        sentences=tuple(ready.notes),
     )
 
 
@@ -135,17 +129,9 @@ def _seconds(ready: Prepared, settings: SensorSettings) -> tuple[Seconds, Classi
         speed=speed,
         cadence_spm=found.cadence_spm,
         met=met(activity, complete_speed(walking | stairs, speed), settings=settings.intensity),
-        both=found.kind == 1,
         kind=found.kind,
-        kinds=("none", *KINDS),
     )
     return seconds, found
-
-
-def _kind(found: Classified) -> str:
-    """The sensors that most classified seconds come from, as days.parquet names the classifier."""
-    counts = np.bincount(found.kind, minlength=len(KINDS) + 1)[1:]
-    return KINDS[int(counts.argmax())] if counts.any() else "none"
 
 
 def _epochs(who: str, seconds: Seconds, found: Classified, start: np.ndarray, settings: SensorSettings) -> Epochs:

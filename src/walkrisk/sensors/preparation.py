@@ -12,7 +12,7 @@ from walkrisk.errors import RecordingFault
 from walkrisk.recordings.calibration import Calibration, calibrate
 from walkrisk.recordings.opening import open_recording
 from walkrisk.recordings.orientation import Site, Sites, placements, sites_swapped
-from walkrisk.recordings.recording import Source
+from walkrisk.recordings.recording import SECOND, Source
 from walkrisk.recordings.resampling import conversion
 from walkrisk.recordings.synchrony import Clock, synchronise
 from walkrisk.recordings.wear import joint_wear, not_worn, wear_sentences
@@ -91,8 +91,8 @@ def _side_by_side(
     devices = [source.device for source in sources.values()]
     if devices[0].serial is not None and devices[0] == devices[1] and _same_times(*sources.values()):
         return _thigh_alone(sources, windows, ready, "Both files are one recording; it is taken for the thigh's.")
-    shift = float((sources["back"].origin - sources["thigh"].origin) / np.timedelta64(1, "s"))
-    if not _overlap(sources["thigh"], sources["back"].segments + shift, slack_s=settings.clocks.search_h * 3600.0):
+    back = sources["back"].segments + _shift_s(sources)
+    if not _overlap(sources["thigh"], back, slack_s=settings.clocks.search_h * 3600.0):
         return _thigh_alone(sources, windows, ready, "The two recordings share no time; the back's is not used.")
     clock = _clock(sources, windows, settings)
     lag_s = clock.offset_s if clock and clock.found else 0.0
@@ -149,13 +149,17 @@ def _thigh_alone(
     return {"thigh": sources["thigh"]}, {"thigh": windows["thigh"]}
 
 
+def _shift_s(sources: Mapping[Site, Source]) -> float:
+    """Seconds from the thigh's origin to the back's."""
+    return float((sources["back"].origin - sources["thigh"].origin) / SECOND)
+
+
 def _clock(sources: Mapping[Site, Source], windows: Mapping[Site, Windows], settings: SensorSettings) -> Clock | None:
     if not settings.use.synchronise:
-        shift = float((sources["back"].origin - sources["thigh"].origin) / np.timedelta64(1, "s"))
         return Clock(
             verdict="constant only",
             sentence="The clocks of the two sensors were taken as they are, as declared.",
-            shift_s=shift,
+            shift_s=_shift_s(sources),
             knot_s=np.empty(0),
             knot_lag_s=np.empty(0),
         )

@@ -88,7 +88,9 @@ def row_of_fault(participant_id: str, sentence: str) -> QualityRow:
     return QualityRow(participant_id=participant_id, status="failed", notes=(sentence,))
 
 
-def quality_of(pair: Pair, ready: Prepared, rows: Sequence[Mapping[str, Any]], *, simulated: bool) -> dict[str, Any]:
+def quality_of(
+    pair: Pair, ready: Prepared, rows: Sequence[Mapping[str, Any]], *, classifier: str, simulated: bool
+) -> dict[str, Any]:
     """The row of a participant whose recordings were gone through; `rows` are the days they gave."""
     clock = ready.clock
     given = {site: getattr(pair, site) for site in EXCHANGED}
@@ -100,7 +102,7 @@ def quality_of(pair: Pair, ready: Prepared, rows: Sequence[Mapping[str, Any]], *
         participant_id=pair.participant_id,
         status=_status(rows),
         simulated=simulated,
-        classifier=rows[0]["classifier"] if rows else "",
+        classifier=classifier,
         days=len(rows),
         wear_h=wear_h,
         unknown_h=sum(row["unknown_s"] for row in rows) / 3600.0,

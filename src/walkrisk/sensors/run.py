@@ -14,7 +14,7 @@ from walkrisk.days.daily import days_parquet
 from walkrisk.epochs.classifier import KINDS, load_classifier, metadata
 from walkrisk.errors import UsageFault
 from walkrisk.execution import as_finished
-from walkrisk.reports.manifest import versions
+from walkrisk.reports.manifest import sha256, versions
 from walkrisk.reports.quality_page import quality_html
 from walkrisk.sensors.pairs import Pair, find_recordings
 from walkrisk.sensors.participant import Task, process
@@ -27,7 +27,6 @@ from walkrisk.sensors.store import (
     PICTURES,
     check_store,
     read_part,
-    sha256,
     signature,
     write,
 )
@@ -139,7 +138,7 @@ def _assemble(
     files: dict[str, str] = {}
     for pair in pairs:
         part = None if pair.participant_id in faults else read_part(out, pair.participant_id)
-        row = part.quality if part else faults.get(pair.participant_id, _lost(pair.participant_id)).table()
+        row = part.quality if part else (faults.get(pair.participant_id) or _lost(pair.participant_id)).table()
         quality.append(dict(row))
         if part:
             days.extend(dict(day) for day in part.days)

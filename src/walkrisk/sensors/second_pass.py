@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from walkrisk.epochs import features
 from walkrisk.epochs.activities import ACTIVITIES as CLASSES
+from walkrisk.epochs.activities import KINDS, Kind
 from walkrisk.epochs.cadence import PAD_S as CADENCE_PAD_S
 from walkrisk.epochs.cadence import cadence_spm
-from walkrisk.epochs.classifier import KINDS, Classifier, Kind, load_classifier
+from walkrisk.epochs.classifier import Classifier, load_classifier
 from walkrisk.epochs.epoch_table import ACTIVITIES
 from walkrisk.epochs.smoothing import smooth
 from walkrisk.sensors.settings import SensorSettings
@@ -56,8 +57,8 @@ def classify(sensors: Mapping[str, Sensor], *, start_s: int, seconds: int, setti
     """Activity and cadence of `seconds` seconds of the participant's clock from `start_s`.
 
     Signals are made and classified in stretches of two hours; a second known from both sensors is classified from
-    both, else from one where `use` allows it. The whole recording is then smoothed at once, and cadence found from the
-    signals kept of the seconds that may be on foot.
+    both, else from one where `use` allows it. All of it is then smoothed, and cadence found from the signals kept of the
+    seconds that may be on foot.
     """
     classifiers = {kind: load_classifier(kind) for kind in _allowed(sensors, settings)}
     probability = np.full((seconds, len(CLASSES)), np.nan, dtype=np.float32)
@@ -80,16 +81,11 @@ def _allowed(sensors: Mapping[str, Sensor], settings: SensorSettings) -> list[Ki
     return [kind for kind in KINDS if all(site in sensors for site in kind.split("+")) and alone.get(kind, True)]
 
 
-def _known(axes: Float32Array) -> BoolArray:
-    """Seconds that are known well enough for features."""
-    return np.asarray(np.isfinite(axes[0]).reshape(-1, RATE_HZ).mean(axis=1) >= features.LEAST_KNOWN)
-
-
 def _probabilities(
     axes: Mapping[str, Float32Array], classifiers: Mapping[Kind, Classifier]
 ) -> tuple[Float32Array, ByteArray]:
     """Probabilities (n, k) of a stretch, NaN where unknown, and the kind of classifier (n,) that gave them."""
-    known = {site: _known(a) for site, a in axes.items()}
+    known = {site: features.known_seconds(a) for site, a in axes.items()}
     n = len(next(iter(known.values())))
     out, used = np.full((n, len(CLASSES)), np.nan, dtype=np.float32), np.zeros(n, dtype=np.uint8)
     for kind, classifier in classifiers.items():

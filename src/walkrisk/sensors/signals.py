@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from walkrisk.epochs.features import RATE_HZ as RATE_HZ  # the grid of the classifier is that of signals
 from walkrisk.recordings.calibration import Calibration
 from walkrisk.recordings.orientation import Placement
 from walkrisk.recordings.recording import Samples, Source
@@ -18,7 +19,6 @@ FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-RATE_HZ = 50
 MARGIN_S = 1.0
 
 

@@ -113,8 +113,3 @@ def write(path: Path, content: bytes) -> None:
     finally:
         if beside is not None:
             beside.unlink(missing_ok=True)
-
-
-def sha256(content: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()

@@ -54,7 +54,7 @@ def days_of(s: Seconds, settings: TimeSettings | None = None, origin: str = "201
 def rows_of(
     s: Seconds, settings: DaySettings | None = None, *, days: CalendarDays | None = None
 ) -> list[dict[str, Any]]:
-    return daily_rows(s, days or days_of(s), participant_id="a", classifier="test", settings=settings or DaySettings())
+    return daily_rows(s, days or days_of(s), participant_id="a", settings=settings or DaySettings())
 
 
 DAY = seconds(
@@ -199,7 +199,7 @@ def test_quality_codes(changes: dict[str, int], code: str) -> None:
 
 def test_one_sensor_is_counted() -> None:
     both = np.arange(86_400) < 80_000
-    (row,) = rows_of(replace(seconds(("sitting", 86_400, 0, NAN)), both=both))
+    (row,) = rows_of(replace(seconds(("sitting", 86_400, 0, NAN)), kind=np.where(both, 1, 2).astype(np.uint8)))
     assert (row["both_sensors_s"], row["quality"]) == (80_000, "one_sensor")
 
 
@@ -239,5 +239,5 @@ def test_parquet_is_the_contract_and_the_same_bytes() -> None:
 def test_each_day_names_the_sensors_it_was_classified_from() -> None:
     two = seconds(("sitting", 86_400, 0, NAN), ("sitting", 86_400, 0, NAN))
     kind = np.repeat(np.array([1, 2], dtype=np.uint8), 86_400)
-    said = replace(two, kind=kind, kinds=("none", "thigh+back", "thigh"))
+    said = replace(two, kind=kind)
     assert [row["classifier"] for row in rows_of(said)] == ["thigh+back", "thigh"]
