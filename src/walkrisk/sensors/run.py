@@ -208,9 +208,9 @@ def _together(files: dict[str, str], folder: str) -> str:
 
 
 def _unread(quality: Sequence[dict[str, object]]) -> int:
-    return sum(row[f"{site}_status"] == "unreadable" for row in quality for site in ("thigh", "back")) + sum(
-        row["status"] == "failed" and "unreadable" not in (row["thigh_status"], row["back_status"]) for row in quality
-    )
+    """Recordings that could not be read, and participants lost to a bug or a process that died."""
+    found = [(row["thigh_status"], row["back_status"]) for row in quality]
+    return sum(pair.count("unreadable") + (pair == ("absent", "absent")) for pair in found)
 
 
 def _summary(out: Path, days: Sequence[dict[str, object]], quality: Sequence[dict[str, object]]) -> str:

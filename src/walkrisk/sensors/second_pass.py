@@ -57,7 +57,7 @@ def classify(sensors: Mapping[str, Sensor], *, start_s: int, seconds: int, setti
     """Activity and cadence of `seconds` seconds of the participant's clock from `start_s`.
 
     Signals are made and classified in stretches of two hours; a second known from both sensors is classified from
-    both, else from one where `use` allows it. All of it is then smoothed, and cadence found from the signals kept of the
+    both, else from one where `use` allows it. All of it is then smoothed, and cadence found from the signals kept of
     seconds that may be on foot.
     """
     classifiers = {kind: load_classifier(kind) for kind in _allowed(sensors, settings)}

@@ -14,6 +14,7 @@ from walkrisk.days.local_time import TimeSettings, local_clock
 from walkrisk.sensors.pairs import Pair
 from walkrisk.sensors.participant import Task, process
 from walkrisk.sensors.preparation import prepare
+from walkrisk.sensors.run import run_sensors
 from walkrisk.sensors.settings import SensorSettings, UseSettings
 from walkrisk.sensors.store import read_part
 from walkrisk.simulation.recording_declaration import clean
@@ -82,3 +83,18 @@ def test_gaps_are_neither_recorded_nor_worn_hours(tmp_path: Path) -> None:
     assert row["thigh_hours"] == pytest.approx(0.5, abs=0.001)
     assert row["thigh_worn_h"] == pytest.approx(0.5, abs=0.001)
     assert row["thigh_gap_s"] == pytest.approx(1800.0, abs=1.0)
+
+
+def test_a_recording_that_was_never_worn_is_read_all_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    still = pd.DataFrame(0.001 * rng.standard_normal((5 * 3600 * 25, 3)), columns=["acc_x", "acc_y", "acc_z"])
+    still["acc_z"] += 1.0
+    still.insert(0, "datetime", np.datetime64("2024-02-01", "ns") + np.arange(len(still)) * np.timedelta64(40, "ms"))
+    (tmp_path / "in").mkdir()
+    still.to_parquet(tmp_path / "in" / "p_thigh.parquet")
+    made = run_sensors(tmp_path / "in", out=tmp_path / "out", settings=SensorSettings(), pictures=False)
+    row = read_part(tmp_path / "out", "p")
+    assert row is not None
+    assert (row.quality["status"], row.quality["thigh_status"]) == ("failed", "read")
+    assert "Not worn: thigh" in row.quality["notes"]
+    assert made.unread == 0
