@@ -23,6 +23,7 @@ WAY = (
     ("models",),
     ("estimates",),
     ("sensitivity",),
+    ("doors",),
     ("tables", "figures"),
     ("reports",),
     ("simulation",),

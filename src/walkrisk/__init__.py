@@ -6,6 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from walkrisk.doors.curves import dose_response
+    from walkrisk.doors.effects import interaction
+    from walkrisk.doors.example import example_cohort
+    from walkrisk.doors.follow_up import risks_at_horizon
+    from walkrisk.doors.impact import attributable_fractions
+    from walkrisk.doors.pooled import pool
+    from walkrisk.doors.ratios import compare_methods, risk_differences, risk_ratios, standardised_risks, weighted_risks
+    from walkrisk.doors.results import Estimates, WalkriskWarning
+    from walkrisk.doors.substitutions import time_substitution
+    from walkrisk.doors.terms import categories, linear, power, product, spline
     from walkrisk.recordings.opening import read_recording
     from walkrisk.recordings.recording import Recording
     from walkrisk.sensitivity.evalue import EValue, evalue
@@ -16,6 +26,25 @@ if TYPE_CHECKING:
     from walkrisk.studies.study import Study
 
 _HOMES = {
+    "time_substitution": "walkrisk.doors.substitutions",
+    "risks_at_horizon": "walkrisk.doors.follow_up",
+    "attributable_fractions": "walkrisk.doors.impact",
+    "pool": "walkrisk.doors.pooled",
+    "interaction": "walkrisk.doors.effects",
+    "dose_response": "walkrisk.doors.curves",
+    "product": "walkrisk.doors.terms",
+    "linear": "walkrisk.doors.terms",
+    "power": "walkrisk.doors.terms",
+    "categories": "walkrisk.doors.terms",
+    "spline": "walkrisk.doors.terms",
+    "WalkriskWarning": "walkrisk.doors.results",
+    "Estimates": "walkrisk.doors.results",
+    "compare_methods": "walkrisk.doors.ratios",
+    "weighted_risks": "walkrisk.doors.ratios",
+    "standardised_risks": "walkrisk.doors.ratios",
+    "risk_differences": "walkrisk.doors.ratios",
+    "risk_ratios": "walkrisk.doors.ratios",
+    "example_cohort": "walkrisk.doors.example",
     "EValue": "walkrisk.sensitivity.evalue",
     "Recording": "walkrisk.recordings.recording",
     "Run": "walkrisk.studies.run",
@@ -32,18 +61,37 @@ _HOMES = {
 }
 __all__ = [
     "EValue",
+    "Estimates",
     "Recording",
     "Run",
     "SensorRun",
     "SensorSettings",
     "Study",
+    "WalkriskWarning",
+    "attributable_fractions",
+    "categories",
+    "compare_methods",
+    "dose_response",
     "evalue",
+    "example_cohort",
+    "interaction",
+    "linear",
     "load_settings",
     "load_study",
+    "pool",
+    "power",
+    "product",
     "read_recording",
+    "risk_differences",
+    "risk_ratios",
+    "risks_at_horizon",
     "run",
     "run_sensors",
+    "spline",
+    "standardised_risks",
     "study_from",
+    "time_substitution",
+    "weighted_risks",
 ]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from walkrisk.models.covariance import covariance
 from walkrisk.models.cox import efron_scores, fit_cox
-from walkrisk.models.design import Linear, build_design, factor
+from walkrisk.models.design import Linear, Term, build_design, factor
 
 
 def data(n: int = 150) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
@@ -45,7 +45,7 @@ def test_scores_are_the_derivative_of_the_efron_likelihood() -> None:
 
 def test_units_of_a_covariate_and_order_of_people_change_nothing() -> None:
     columns, time, event = data()
-    terms = [factor("g", columns["g"]), Linear("x")]
+    terms: list[Term] = [factor("g", columns["g"]), Linear("x")]
     fit = fit_cox(build_design(columns, terms, 150), time, event)
     scaled = {**columns, "x": 1000 * columns["x"] + 5}
     order = np.random.default_rng(0).permutation(150)
@@ -90,7 +90,7 @@ def test_nobody_with_the_event_is_no_converged_estimate() -> None:
 def test_it_has_no_leverages() -> None:
     columns, time, event = data()
     fit = fit_cox(build_design(columns, [Linear("x")], 150), time, event)
-    with pytest.raises(ValueError, match="'HC3' is not defined for cox"):
+    with pytest.raises(ValueError, match="not defined for cox"):
         covariance(fit, "HC3")
 
 
@@ -99,3 +99,58 @@ def test_an_exposure_with_one_level_is_no_crash() -> None:
     one = np.ones(150)
     fit = fit_cox(build_design({"g": one}, [factor("g", one)], 150), time, event)
     assert not fit.estimated.any()
+
+
+def test_estimates_and_likelihood_are_those_of_lifelines() -> None:
+    import pandas as pd
+    from lifelines import CoxPHFitter
+
+    columns, time, event = data()
+    w = np.random.default_rng(3).uniform(0.5, 2, 150)
+    terms: list[Term] = [factor("g", columns["g"]), Linear("x")]
+    fit = fit_cox(build_design(columns, terms, 150), time, event, weights=w)
+    frame = pd.DataFrame(fit.design.matrix[:, 1:]).assign(time=time, event=event, w=w / w.mean())
+    frame.columns = [str(c) for c in frame.columns]
+    theirs = CoxPHFitter().fit(frame, "time", "event", weights_col="w", robust=True)
+    np.testing.assert_allclose(fit.coefficients[1:], theirs.params_, rtol=1e-5, atol=1e-6)  # it stops a little short
+    np.testing.assert_allclose(fit.log_likelihood, theirs.log_likelihood_, rtol=1e-9)
+
+
+def test_a_category_without_events_is_set_aside_and_the_others_are_those_without_it() -> None:
+    columns, time, event = data()
+    event = np.where(columns["g"] == 2, 0.0, event)
+    terms: list[Term] = [factor("g", columns["g"]), Linear("x")]
+    fit = fit_cox(build_design(columns, terms, 150), time, event)
+    kept = columns["g"] != 2
+    some = {name: values[kept] for name, values in columns.items()}
+    n = int(kept.sum())
+    without = fit_cox(build_design(some, [factor("g", some["g"]), Linear("x")], n), time[kept], event[kept])
+    assert fit.converged
+    assert (fit.n, int(fit.rows.sum())) == (150, n)
+    np.testing.assert_array_equal(fit.estimable, [False, False, True, True])
+    np.testing.assert_allclose(fit.coefficients[2:], without.coefficients[1:], rtol=1e-9)
+    np.testing.assert_allclose(covariance(fit, "HC0"), covariance(without, "HC0"), rtol=1e-8)
+    np.testing.assert_allclose(fit.log_likelihood, without.log_likelihood, rtol=1e-12)
+    assert any("g 2 has no cases" in text and "no hazard ratio" in text for text in fit.warnings)
+
+
+def test_a_reference_without_events_leaves_its_ratios_without_estimate() -> None:
+    columns, time, event = data()
+    event = np.where(columns["g"] == 1, 0.0, event)
+    terms: list[Term] = [factor("g", columns["g"]), Linear("x")]
+    fit = fit_cox(build_design(columns, terms, 150), time, event)
+    assert fit.converged
+    assert terms[0] in fit.no_reference
+    np.testing.assert_array_equal(fit.estimable, [False, False, False, True])
+
+
+def test_monotone_likelihood_and_no_events_are_said() -> None:
+    columns, time, event = data()
+    columns["rare"] = (event == 0) & (columns["x"] > 1)  # a 0/1 number, not a factor: nobody with it has the event
+    columns["rare"] = columns["rare"].astype(float)
+    fit = fit_cox(build_design(columns, [Linear("rare"), Linear("x")], 150), time, event)
+    assert not fit.converged
+    assert "separated from all events" in fit.warnings[-1]
+    nothing = fit_cox(build_design(columns, [Linear("x")], 150), time, 0 * event)
+    assert not nothing.converged
+    assert "Nobody has an event" in nothing.warnings[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,9 +12,12 @@ import numpy.typing as npt
 from walkrisk.estimates.rows import Estimate, on_own_scale, ratio
 from walkrisk.models.design import Factor, Linear
 from walkrisk.models.fit import Fit
+from walkrisk.models.profile import profile_interval
 
 FloatArray = npt.NDArray[np.float64]
 Covariances = Mapping[str, FloatArray]
+
+PROFILE = "profile"  # the variance of a row whose limits are by profile likelihood
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,15 @@ def level_ratios(
     """A row for each category and variance: the lowest category that occurs is the reference (estimate 1).
 
     A category without people, without events, or in a fit that did not converge has a row without an estimate; so
-    have all others if the reference has no events.
+    have all others if the reference has no events. Of a fit on the boundary, which has no standard errors, there is one
+    row a category whatever the variances asked for: its limits are by profile likelihood, its P value by the likelihood
+    ratio, and its variance says so.
     """
     reference = exposure.labels[0]
     positions = dict(zip(exposure.levels[1:], fit.design.columns_of[exposure], strict=True))
     usable = fit.converged and exposure not in fit.no_reference
     rows = []
-    for variance, v in covariances.items():
+    for variance, v in _held(fit, covariances).items():
         for count in counts:
             base = replace(
                 row, level=count.label, reference=reference, n=count.n, events=count.events, variance=variance
@@ -61,25 +67,44 @@ def level_ratios(
             if column is None or not usable or not fit.estimable[column]:
                 rows.append(base)
                 continue
-            at = fit.position((column,))[0]
-            rows.append(ratio(base, float(fit.coefficients[column]), float(np.sqrt(v[at, at])), z))
+            rows.append(_filled(fit, column, v, base, z, log_scale=False))
     return rows
 
 
 def per_unit(
     fit: Fit, term: Linear, covariances: Covariances, *, row: Estimate, z: float, log_scale: bool
 ) -> list[Estimate]:
-    """A row a variance for a linear term: the ratio per unit, or with `log_scale` its log (as P for trend has it)."""
+    """A row a variance for a linear term: the ratio per unit, or with `log_scale` its log (as P for trend has it).
+
+    Of a fit on the boundary one row, as in `level_ratios`.
+    """
     column = fit.design.columns_of[term][0]
     rows = []
-    for variance, v in covariances.items():
+    for variance, v in _held(fit, covariances).items():
         base = replace(row, variance=variance, n=fit.n, events=fit.events)
         if fit.converged and fit.estimable[column]:
-            at = fit.position((column,))[0]
-            fill = on_own_scale if log_scale else ratio
-            base = fill(base, float(fit.coefficients[column]), float(np.sqrt(v[at, at])), z)
+            base = _filled(fit, column, v, base, z, log_scale=log_scale)
         rows.append(base)
     return rows
+
+
+def _held(fit: Fit, covariances: Covariances) -> Covariances:
+    """The covariances that hold for a fit: on the boundary none does."""
+    return covariances if fit.wald or not fit.converged else {PROFILE: np.zeros((0, 0))}
+
+
+def _filled(fit: Fit, column: int, v: FloatArray, base: Estimate, z: float, *, log_scale: bool) -> Estimate:
+    """`base` with the estimate of one column, its limits and P value."""
+    own_scale = log_scale or fit.link == "identity"
+    value = float(fit.coefficients[column])
+    if fit.wald:
+        at = fit.position((column,))[0]
+        return (on_own_scale if own_scale else ratio)(base, value, float(np.sqrt(v[at, at])), z)
+    contrast = np.zeros(len(fit.names))
+    contrast[column] = 1.0
+    found = profile_interval(fit, contrast, conf_level=math.erf(z / math.sqrt(2)))
+    low, middle, high = (x if own_scale else math.exp(x) for x in (found.low, value, found.high))
+    return replace(base, estimate=middle, conf_low=low, conf_high=high, p_value=found.p_value)
 
 
 def median_scores(values: FloatArray, categories: FloatArray) -> FloatArray:

@@ -1,33 +1,52 @@
-"""Fitting one model honestly: cells without events, collinear columns, convergence, fitted risks above 1."""
+"""Fitting one model honestly: cells without events, collinear columns, maxima on the boundary, fitted risks above 1."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from walkrisk.models.constrained import Certificate, interior_certificate, maximum_on_the_edge
 from walkrisk.models.design import Design, Term
+from walkrisk.models.fit_sentences import collinear_sentence, said
 from walkrisk.models.solver import (
+    IDENTITY_BINOMIAL,
+    IDENTITY_POISSON,
+    LEAST_SQUARES,
     LOG_BINOMIAL,
     LOGISTIC,
     POISSON,
     Family,
+    Link,
     Solution,
+    flat_start,
     inverse_information,
     maximise,
     maximise_with_statsmodels,
 )
-from walkrisk.models.support import EmptyCells, cells_without_events, independent_columns, undetermined
+from walkrisk.models.support import (
+    EmptyCells,
+    cells_without_events,
+    independent_columns,
+    separated_rows,
+    undetermined,
+)
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-FAMILIES: Mapping[str, Family] = {"modified_poisson": POISSON, "log_binomial": LOG_BINOMIAL, "logistic": LOGISTIC}
+FAMILIES: Mapping[str, Family] = {
+    "modified_poisson": POISSON,
+    "log_binomial": LOG_BINOMIAL,
+    "logistic": LOGISTIC,
+    "identity_binomial": IDENTITY_BINOMIAL,
+    "identity_poisson": IDENTITY_POISSON,
+    "linear": LEAST_SQUARES,
+}
 ENGINES: Mapping[str, Callable[..., Solution]] = {"newton": maximise, "statsmodels": maximise_with_statsmodels}
 NO_RISK = 1e-8  # below this, a fitted risk may be on its way to 0
-FEW_EVENTS = 5  # per coefficient
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -36,10 +55,16 @@ class Fit:
 
     `names` and `coefficients` (p,) are those of the whole design; a coefficient that was not estimated is NaN and
     `estimated` (p,) False; one that was, but that rows set aside would change, is not `estimable` (p,). `scores` (m, q)
-    and `bread` (q, q), the inverse information, belong to the q estimated columns and the m rows used, as does
-    `leverage_x` (m, q), the design times the root of the working weight (None for a Cox model). `rows` (n,) says which
-    rows those are; people in cells without events have a fitted risk of exactly 0, add nothing to the score, and stay
-    in `n`.
+    and `bread` (q, q), the inverse of the observed information, belong to the q estimated columns and the m rows used;
+    so do `expected_bread` (q, q), the inverse of the expected information (what R's glm and sandwich use; the same
+    where the link is canonical), `outcome`, `weights`, `working` (m,), the weights times the expected information of
+    each row, and `leverage_x` (m, q), the design times the root of `working` (None for a Cox model; with
+    `expected_bread` it gives R's hat values). `everyone` holds outcome and weights (n,) of all rows. `rows` (n,) says
+    which rows those are; people in cells without events have a fitted risk of exactly 0, add nothing to the score, and
+    stay in `n`. `dispersion` is the residual variance of a least squares fit (both breads leave it out), 1 elsewhere.
+
+    On the boundary (`boundary`, see `certificate`) no Wald interval holds: `wald` is False and both breads are NaN, so
+    that no variance of any kind can be made of them. `profile.profile_interval` gives limits there.
     """
 
     method: str
@@ -49,7 +74,6 @@ class Fit:
     estimated: BoolArray
     estimable: BoolArray
     scores: FloatArray
-    leverage_x: FloatArray | None
     bread: FloatArray
     rows: BoolArray
     n: int
@@ -61,11 +85,26 @@ class Fit:
     no_reference: frozenset[Term]
     boundary: bool
     warnings: tuple[str, ...]
+    link: Link = "log"
+    wald: bool = True
+    weights: FloatArray | None = None
+    outcome: FloatArray | None = None
+    working: FloatArray | None = None
+    leverage_x: FloatArray | None = None
+    expected_bread: FloatArray | None = None
+    dispersion: float = 1.0
+    certificate: Certificate | None = None
+    everyone: tuple[FloatArray, FloatArray] | None = None
 
     @property
     def parameters(self) -> int:
         """Number of estimated coefficients."""
         return int(self.estimated.sum())
+
+    @property
+    def x(self) -> FloatArray:
+        """The design (m, q) of the rows used and the estimated columns; not a copy where that is all of it."""
+        return used_part(self.design.matrix, self.rows, np.flatnonzero(self.estimated))
 
     def position(self, columns: tuple[int, ...]) -> list[int]:
         """Positions among the estimated columns of those of `columns` (of the whole design) that were estimated."""
@@ -73,91 +112,159 @@ class Fit:
         return [int(where[c]) for c in columns if self.estimated[c]]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """A solved model: columns `at` of the design on `rows`, and how many people were separated from the events."""
+
+    family: Family
+    rows: BoolArray
+    at: npt.NDArray[np.intp]
+    solution: Solution | None
+    certificate: Certificate | None
+    separated: int
+
+
 def fit_model(
     method: str, design: Design, y: FloatArray, *, weights: FloatArray | None = None, engine: str = "newton"
 ) -> Fit:
-    """Fit `method` (modified_poisson, log_binomial, logistic) of a 0/1 outcome (n,) on a design.
+    """Fit `method` (a name of FAMILIES) of a 0/1 outcome (n,) on a design, with weights of 0 or more (n,).
 
-    A cell of a factor (or of a product of factors) with people but without events has its maximum at a risk of 0: the
-    limit is exact, so its rows are set aside, the coefficients that run to infinity are left out, and the others are
-    those of the fit without these rows. So it is with people whom the covariates together separate from all events: a
-    coefficient that the remaining rows do not determine is then not `estimable`. A column that is a combination of
-    earlier ones is left out (the later one goes). All is said in `warnings`, as are a fit that did not converge and
-    fitted risks above 1. `engine` finds the maximum: `newton` (ours) or `statsmodels`, under the same certificate.
+    Under a log or logit link a cell of a factor (or of a product of factors) with people but without events has its
+    maximum at a risk of 0: the limit is exact, so its rows are set aside, the coefficients that run to infinity are
+    left out, and the others are those of the fit without these rows. So it is with people whom the covariates together
+    separate from all events: a coefficient that the remaining rows do not determine is then not `estimable`. Under an
+    identity link a risk of 0 is a risk like any other. A column that is a combination of earlier ones is left out (the
+    later one goes). A log-binomial or identity-link maximum may lie on the boundary, at fitted risks of 1 (or 0): it
+    is found and certified. All is said in `warnings`, as are a fit that did not converge and fitted risks out of
+    range. `engine` finds the maximum: `newton` (ours) or `statsmodels`, under the same certificate, which gives up
+    where the maximum is on the boundary.
+
+    Raises ValueError for an unknown method, an outcome that is not 0/1, values that are not finite, and weights that
+    are negative or all 0.
     """
+    if method not in FAMILIES:
+        raise ValueError(f"There is no method {method!r}: choose from {', '.join(FAMILIES)}.")
     family = FAMILIES[method]
     w = np.ones(len(y)) if weights is None else weights
-    cells = cells_without_events(design, y, w)
-    rows, sentences = cells.rows.copy(), list(cells.sentences)
-    independent = independent_columns(design.matrix[w > 0])
-    sentences += _collinear_sentence(design, independent)
-    separated, solution = 0, None
-    while y[rows].any():
-        at = independent[independent_columns(design.matrix[np.ix_(rows, independent)])]
-        x, yy, ww = np.ascontiguousarray(design.matrix[np.ix_(rows, at)]), y[rows], w[rows]
-        start = _feasible_start(x, yy, ww) if family is LOG_BINOMIAL else None
-        solution = ENGINES[engine](family, x, yy, weights=ww, start=start)
-        apart = _apart(family, x, solution)
-        if not apart.any():
-            break
-        separated += int(apart.sum())
-        rows[np.flatnonzero(rows)[apart]] = False
-    if y[w > 0].all():
+    _check(design, y, w)
+    everyone = w > 0
+    cells = EmptyCells(everyone, frozenset(), ())
+    if family.link != "identity":
+        cells = cells_without_events(design, y, w)
+    independent = independent_columns(used_part(design.matrix, everyone, np.arange(design.matrix.shape[1])))
+    sentences = [*cells.sentences, *collinear_sentence(design, independent)]
+    if y[everyone].all():
         sentences.append("Everyone in this sample has the outcome, so there is no contrast of risks.")
         return empty_fit(method, design, y, sentences)
-    if solution is None or not y[rows].any():
-        sentences.append("Nobody in this sample has the outcome, so no risk ratio can be estimated.")
+    solved = solve(family, design.matrix, y, w, rows=cells.rows, independent=independent, engine=engine)
+    if solved.solution is None:
+        if solved.separated:
+            sentences.append("The covariates tell all people with the outcome from all others, so nothing is estimable.")
+            return empty_fit(method, design, y, sentences)
+        what = "risk difference" if family.link == "identity" else "risk ratio"
+        sentences.append(f"Nobody in this sample has the outcome, so no {what} can be estimated.")
         return empty_fit(method, design, y, sentences)
-    if separated:
+    if solved.separated:
         sentences.append(
-            f"{separated} people without differing outcomes are separated from the others by the covariates together; "
-            "ratios that rest on them are not estimable."
+            f"{solved.separated} people without differing outcomes are separated from the others by the covariates "
+            "together; ratios that rest on them are not estimable."
         )
-    pieces = Pieces(family, x, yy, ww, rows, at, independent, solution)
     with np.errstate(all="ignore"):  # a fit that failed has infinite pieces; its verdict says so
-        return _assembled(method, design, y, pieces, cells, sentences)
+        return _assembled(method, design, (y, w), solved, independent, cells, sentences)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pieces:
-    """A solved model: columns `at` of the design on `rows`, out of those `independent` on all rows."""
+def solve(
+    family: Family,
+    matrix: FloatArray,
+    y: FloatArray,
+    w: FloatArray,
+    *,
+    rows: BoolArray,
+    independent: npt.NDArray[np.intp],
+    engine: str = "newton",
+) -> Solved:
+    """The highest likelihood on `rows` (n,) of the columns `independent`, whatever separates being set aside.
 
-    family: Family
-    x: FloatArray
-    y: FloatArray
-    w: FloatArray
-    rows: BoolArray
-    at: npt.NDArray[np.intp]
-    independent: npt.NDArray[np.intp]
-    solution: Solution
+    No solution if nobody among the rows has the outcome.
+    """
+    rows, separated = rows.copy(), 0
+    while y[rows].any():
+        at = independent
+        if not np.array_equal(rows, w > 0):
+            at = independent[independent_columns(used_part(matrix, rows, independent))]
+        x, yy, ww = used_part(matrix, rows, at), y[rows], w[rows]
+        start = flat_start(family, x, yy, ww) if family.bounded and engine != "newton" else None
+        found = ENGINES[engine](family, x, yy, weights=ww, start=start)
+        apart = _apart(family, x, yy, found)
+        if not apart.any():
+            certificate = interior_certificate(found, x.shape[1])
+            if not found.converged and family.bounded and engine == "newton":
+                found, certificate = maximum_on_the_edge(family, x, yy, ww, found)
+            return Solved(family, rows, at, found, certificate, separated)
+        separated += int(apart.sum())
+        rows[np.flatnonzero(rows)[apart]] = False
+    return Solved(family, rows, independent[:0], None, None, separated)
+
+
+def used_part(matrix: FloatArray, rows: BoolArray, at: npt.NDArray[np.intp]) -> FloatArray:
+    """Rows and columns of a matrix, and the matrix itself where they are all of it."""
+    part = matrix if len(at) == matrix.shape[1] else matrix[:, at]
+    return part if rows.all() else np.asfortranarray(part[rows])
+
+
+def _check(design: Design, y: FloatArray, w: FloatArray) -> None:
+    if not ((y == 0) | (y == 1)).all():
+        raise ValueError("The outcome must be 0 or 1 for everyone who enters a model.")
+    if not np.isfinite(w).all() or np.any(w < 0):
+        raise ValueError("Weights must be finite and 0 or more; leave people without a weight out.")
+    if not np.any(w > 0):
+        raise ValueError("All weights are 0, so nobody is left to fit a model to.")
+    with np.errstate(all="ignore"):
+        total = design.matrix.sum(axis=0)
+    bad = [design.names[c] for c in np.flatnonzero(~np.isfinite(total)) if not np.isfinite(design.matrix[:, c]).all()]
+    if bad:
+        raise ValueError(f"{', '.join(bad)}: values that are missing or infinite cannot enter a model.")
 
 
 def _assembled(
-    method: str, design: Design, y: FloatArray, made: Pieces, cells: EmptyCells, sentences: list[str]
+    method: str,
+    design: Design,
+    data: tuple[FloatArray, FloatArray],
+    solved: Solved,
+    independent: npt.NDArray[np.intp],
+    cells: EmptyCells,
+    sentences: list[str],
 ) -> Fit:
-    family, solution, x = made.family, made.solution, made.x
-    mean = family.mean(solution.eta)
-    top = float(mean.max())
-    boundary = family is LOG_BINOMIAL and top > 1 - 1e-6
-    bread = inverse_information(family, x, made.y, solution.eta, made.w)
-    converged = solution.converged and not boundary and bool(np.isfinite(bread).all())
-    if not converged:
-        sentences.append(_not_converged(method, solution.iterations, solution.relative_score, top))
-    if family is POISSON and top > 1:
-        sentences.append(
-            f"{int((mean > 1).sum())} fitted risks exceed 1 (largest {top:.3f}); "
-            "risk ratios stay consistent, predicted risks do not."
-        )
-    if made.y.sum() < FEW_EVENTS * len(made.at):
-        sentences.append(
-            f"{int(made.y.sum())} events for {len(made.at)} coefficients: with fewer than {FEW_EVENTS} events each, "
-            "ratios are unstable and robust intervals too narrow."
-        )
+    family, solution, certificate = solved.family, solved.solution, solved.certificate
+    assert solution is not None
+    assert certificate is not None
+    y, w = data[0][solved.rows], data[1][solved.rows]
+    x = used_part(design.matrix, solved.rows, solved.at)
+    mean, boundary = family.mean(solution.eta), certificate.verdict == "boundary"
+    bread = expected = np.full((len(solved.at), len(solved.at)), np.nan)
+    wald = not boundary and not certificate.flat.any()
+    if wald:
+        bread = expected = inverse_information(family, x, y, solution.eta, w)
+        if family.name in ("log_binomial", "identity_binomial", "identity_poisson"):
+            expected = inverse_information(family, x, y, solution.eta, w, expected=True)
+    residual, working = w * family.score(solution.eta, y), w * family.expected(solution.eta, y)
+    if wald and solution.converged:
+        rest = residual @ x
+        certificate = replace(certificate, gap=float(0.5 * rest @ bread @ rest))
+    converged = solution.converged and (not wald or bool(np.isfinite(bread).all()))
+    sentences = sentences + said(method, family, (mean, y, w), solution, certificate, converged, len(solved.at))
     p = design.matrix.shape[1]
     estimated, coefficients = np.zeros(p, dtype=bool), np.full(p, np.nan)
-    estimated[made.at], coefficients[made.at] = True, solution.coefficients
+    estimated[solved.at], coefficients[solved.at] = True, solution.coefficients
     estimable = estimated.copy()
-    estimable[undetermined(design.matrix[made.rows], made.at, made.independent)] = False
+    if len(solved.at) < len(independent):
+        estimable[undetermined(design.matrix[solved.rows], solved.at, independent)] = False
+    estimable[solved.at[certificate.flat]] = False
+    dispersion, log_likelihood = 1.0, solution.log_likelihood
+    if family is LEAST_SQUARES:
+        squares = -2 * log_likelihood
+        dispersion = squares / (len(y) - len(solved.at)) if len(y) > len(solved.at) else float("nan")
+        log_likelihood = float(0.5 * np.log(w).sum() - 0.5 * len(y) * (np.log(2 * np.pi * squares / len(y)) + 1))
     return Fit(
         method=method,
         names=design.names,
@@ -165,63 +272,50 @@ def _assembled(
         coefficients=coefficients,
         estimated=estimated,
         estimable=estimable,
-        scores=x * (made.w * family.score(solution.eta, made.y))[:, None],
-        leverage_x=x * np.sqrt(made.w * family.information(solution.eta, made.y))[:, None],
+        scores=x * residual[:, None],
         bread=bread,
-        rows=made.rows,
-        n=len(y),
-        events=int(y.sum()),
-        log_likelihood=solution.log_likelihood,
+        rows=solved.rows,
+        n=len(data[0]),
+        events=int(data[0].sum()),
+        log_likelihood=log_likelihood,
         converged=converged,
         iterations=solution.iterations,
-        max_fitted_risk=top,
+        max_fitted_risk=float(mean.max()),
         no_reference=cells.no_reference,
         boundary=boundary,
         warnings=tuple(sentences),
+        link=family.link,
+        wald=wald,
+        weights=w,
+        outcome=y,
+        working=working,
+        leverage_x=x * np.sqrt(working)[:, None],
+        expected_bread=expected,
+        dispersion=dispersion,
+        certificate=certificate,
+        everyone=data,
     )
 
 
-def _apart(family: Family, x: FloatArray, solution: Solution) -> BoolArray:
+def _apart(family: Family, x: FloatArray, y: FloatArray, solution: Solution) -> BoolArray:
     """Rows whose fitted risk runs to 0 (or, in a logistic model, to 1).
 
-    Those below NO_RISK, if the iteration gave up, or if the others do not determine all coefficients: then nothing but
-    these rows, all without events, holds some combination of coefficients, and it holds none. A risk that is merely
-    very small where the others determine everything is a risk like any other.
+    Where the iteration gave up, those that `separated_rows` finds. Where it did not, those below NO_RISK if the others
+    do not determine all coefficients: then nothing but these rows, all without events, holds some combination of
+    coefficients, and it holds none. A risk that is merely very small where the others determine everything is a risk
+    like any other.
     """
+    if family.link == "identity":
+        return np.zeros(len(y), dtype=bool)
+    if not solution.converged:
+        return separated_rows(x, y, logistic=family is LOGISTIC)
     mean = family.mean(solution.eta)
     apart = mean < NO_RISK
     if family is LOGISTIC:
         apart |= mean > 1 - NO_RISK
-    if solution.converged and apart.any() and len(independent_columns(x[~apart])) == x.shape[1]:
+    if not apart.any() or len(independent_columns(x[~apart])) == x.shape[1]:
         return np.zeros(mean.shape, dtype=bool)
     return apart
-
-
-def _collinear_sentence(design: Design, independent: npt.NDArray[np.intp]) -> list[str]:
-    gone = [c for c in range(len(design.names)) if c not in independent]
-    zero = [design.names[c] for c in gone if not design.matrix[:, c].any()]
-    spanned = [design.names[c] for c in gone if design.matrix[:, c].any()]
-    why = "a combination of earlier columns, so left out (the later of collinear columns goes)"
-    said = [f"{', '.join(zero)}: 0 for everyone, so left out."] if zero else []
-    return [*said, f"{', '.join(spanned)}: {why}."] if spanned else said
-
-
-def _not_converged(method: str, iterations: int, score: float, top: float) -> str:
-    where = f", largest fitted risk {top:.4f}" if method == "log_binomial" else ""
-    return (
-        f"The {method.replace('_', '-')} fit did not converge ({iterations} iterations, "
-        f"relative score {score:.1e}{where}); "
-        "no estimate is given. Modified Poisson of the same model needs no such maximum."
-    )
-
-
-def _feasible_start(x: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
-    beta = maximise(POISSON, x, y, weights=w).coefficients
-    top = float((x @ beta).max())
-    if top > -0.02:
-        beta = beta.copy()
-        beta[0] -= top + 0.02
-    return beta
 
 
 def empty_fit(method: str, design: Design, y: FloatArray, sentences: list[str]) -> Fit:
@@ -236,7 +330,6 @@ def empty_fit(method: str, design: Design, y: FloatArray, sentences: list[str]) 
         estimated=np.zeros(p, dtype=bool),
         estimable=np.zeros(p, dtype=bool),
         scores=nothing,
-        leverage_x=None,
         bread=nothing,
         rows=np.zeros(len(y), dtype=bool),
         n=len(y),
@@ -248,4 +341,6 @@ def empty_fit(method: str, design: Design, y: FloatArray, sentences: list[str]) 
         no_reference=frozenset(),
         boundary=False,
         warnings=tuple(sentences),
+        link=FAMILIES[method].link if method in FAMILIES else "log",
+        expected_bread=nothing,
     )

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from walkrisk.cohorts.cohort import Variable
 from walkrisk.cohorts.samples import Sample
+from walkrisk.doors.frames import CLUSTERED, ModelFrame
 from walkrisk.errors import ModelFault
 from walkrisk.estimates.results import Diagnostic
 from walkrisk.models.covariance import SurveyDesign, covariance, survey_design
 from walkrisk.models.cox import fit_cox
-from walkrisk.models.design import Factor, Linear, Product, Term, build_design, factor
+from walkrisk.models.design import Factor, Linear, Product, Term, factor
 from walkrisk.models.fit import Fit, fit_model
 
 FloatArray = npt.NDArray[np.float64]
@@ -87,6 +88,69 @@ def complete_rows(sample: Sample, names: Sequence[str], columns: Mapping[str, Fl
     return rows
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Assembled:
+    """The complete rows of a request as a model frame, with the survey design of everyone where one is declared."""
+
+    frame: ModelFrame
+    time: FloatArray | None
+    survey: SurveyDesign | None
+
+
+def assemble(
+    request: Request,
+    sample: Sample,
+    terms: Sequence[Term | str],
+    variables: Mapping[str, Variable],
+    *,
+    labels: Mapping[str, Sequence[str]],
+    design_sample: Sample | None = None,
+) -> Assembled:
+    """The complete rows of a sample with `terms` (a text names a factor); the first term is the exposure.
+
+    `labels` gives the level names of exposure categories; `design_sample` everyone of the survey design. Raises
+    NobodyLeft if no row is complete.
+    """
+    columns = dict(sample.columns)
+    columns.update(sample.categories)
+    needed = {n for t in terms for n in _columns_of(t)} | {request.outcome}
+    needed |= {n for n in (request.time, request.weights) if n}
+    designed, clustered = "survey" in request.variances, bool(set(CLUSTERED) & set(request.variances))
+    if designed:
+        needed |= {n for n in (request.strata, request.psu) if n}
+    if clustered and request.cluster:
+        needed.add(request.cluster)
+    rows = complete_rows(sample, sorted(needed), columns)
+    used = {n: columns[n][rows] for n in needed}
+    made = [
+        _factor(t, used, variables, labels) if isinstance(t, str) else _product(t, used, variables, labels)
+        for t in terms
+    ]
+    if not rows.any():
+        raise NobodyLeft(request)
+    first = made[0]
+    exposure = first if not isinstance(first, Product) else first.first
+    constant = [t.name for t in made if isinstance(t, Factor) and len(t.levels) < 2]
+    frame = ModelFrame(
+        names=(request.exposure or exposure.name,),
+        columns=used,
+        y=used[request.outcome],
+        exposure=exposure,
+        covariates=tuple(made[1:]),
+        weights=used[request.weights] if request.weights else None,
+        cluster=used[request.cluster] if request.cluster and clustered else None,
+        strata=used[request.strata] if request.strata and designed else None,
+        psu=used[request.psu] if request.psu and designed else None,
+        whole=None,
+        rows=rows,
+        levels=tuple(labels.get(exposure.name, ())) or (exposure.labels if isinstance(exposure, Factor) else ()),
+        extra={},
+        sentences=(f"{', '.join(constant)}: the same for everyone here, so left out.",) if constant else (),
+    )
+    survey = _survey(request, sample, rows, design_sample) if designed else None
+    return Assembled(frame, used[request.time] if request.time else None, survey)
+
+
 def fit_terms(
     request: Request,
     sample: Sample,
@@ -96,42 +160,20 @@ def fit_terms(
     labels: Mapping[str, Sequence[str]],
     design_sample: Sample | None = None,
 ) -> tuple[Fitted, list[Term]]:
-    """Fit `terms` (a text names a factor) on the complete rows of a sample.
-
-    `labels` gives the level names of exposure categories; `design_sample` everyone of the survey design.
-    """
-    columns = dict(sample.columns)
-    columns.update(sample.categories)
-    needed = {n for t in terms for n in _columns_of(t)} | {request.outcome}
-    needed |= {n for n in (request.time, request.weights) if n}
-    if "survey" in request.variances:
-        needed |= {n for n in (request.strata, request.psu) if n}
-    if "cluster" in request.variances and request.cluster:
-        needed.add(request.cluster)
-    rows = complete_rows(sample, sorted(needed), columns)
-    used = {n: columns[n][rows] for n in needed}
-    made = [
-        _factor(t, used, variables, labels) if isinstance(t, str) else _product(t, used, variables, labels)
-        for t in terms
-    ]
-    n = int(rows.sum())
-    if n == 0:
-        raise NobodyLeft(request)
-    design = build_design(used, made, n)
-    weights = used[request.weights] if request.weights else None
+    """Fit `terms` (a text names a factor) on the complete rows of a sample, with every variance of the request."""
+    made = assemble(request, sample, terms, variables, labels=labels, design_sample=design_sample)
+    frame = made.frame
+    design = frame.design()
     if request.method == "cox":
-        assert request.time
-        fit = fit_cox(design, used[request.time], used[request.outcome], weights=weights)
+        assert made.time is not None
+        fit = fit_cox(design, made.time, frame.y, weights=frame.weights)
     else:
-        fit = fit_model(request.method, design, used[request.outcome], weights=weights, engine=request.engine)
-    survey = _survey(request, sample, rows, design_sample) if "survey" in request.variances else None
-    cluster = used[request.cluster] if request.cluster and "cluster" in request.variances else None
-    covariances = {v: covariance(fit, v, cluster=cluster, design=survey) for v in request.variances}
+        fit = fit_model(request.method, design, frame.y, weights=frame.weights, engine=request.engine)
+    covariances = {v: covariance(fit, v, cluster=frame.cluster, design=made.survey) for v in request.variances}
     diagnostic = _diagnostic(request, fit)
-    constant = [t.name for t in made if isinstance(t, Factor) and len(t.levels) < 2]
-    if constant:
-        diagnostic = with_warning(diagnostic, f"{', '.join(constant)}: the same for everyone here, so left out.")
-    return Fitted(fit, covariances, diagnostic), list(made)
+    for sentence in frame.sentences:
+        diagnostic = with_warning(diagnostic, sentence)
+    return Fitted(fit, covariances, diagnostic), frame.terms()
 
 
 def _columns_of(term: Term | str) -> tuple[str, ...]:
@@ -155,7 +197,10 @@ def _product(
 ) -> Term:
     if not isinstance(term, Product):
         return term
-    return Product(*(_factor(f.name, used, variables, labels) for f in (term.first, term.second)))
+    first, second = (
+        _factor(f.name, used, variables, labels) if isinstance(f, Factor) else f for f in (term.first, term.second)
+    )
+    return Product(first, second)
 
 
 def _survey(request: Request, sample: Sample, rows: BoolArray, whole: Sample | None) -> SurveyDesign:

@@ -1,0 +1,158 @@
+"""Ratios and differences straight from the coefficients of a regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from walkrisk.doors.faults import as_faults
+from walkrisk.doors.frames import ModelFrame
+from walkrisk.doors.results import Estimates, estimates, fitted_model, with_t_limits
+from walkrisk.doors.variances import Choice
+from walkrisk.errors import ModelFault, UsageFault
+from walkrisk.estimates.ratios import LevelCount, level_ratios, per_unit
+from walkrisk.estimates.rows import Estimate, critical_value
+from walkrisk.models.case_duplication import case_duplication
+from walkrisk.models.design import Design, Factor, Linear
+from walkrisk.models.fit import Fit, fit_model
+from walkrisk.models.small_samples import bias_reduced
+
+FloatArray = npt.NDArray[np.float64]
+
+ESTIMANDS = {
+    "modified_poisson": "risk_ratio",
+    "log_binomial": "risk_ratio",
+    "case_duplication": "risk_ratio",
+    "bias_reduced_poisson": "risk_ratio",
+    "logistic": "odds_ratio",
+    "firth_logistic": "odds_ratio",
+    "identity_binomial": "risk_difference",
+    "identity_poisson": "risk_difference",
+    "linear": "risk_difference",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Asking:
+    """A question ready to be answered: its rows, its variance, its level of confidence."""
+
+    frame: ModelFrame
+    choice: Choice
+    conf_level: float
+
+    @property
+    def z(self) -> float:
+        """The normal quantile of the intervals."""
+        return critical_value(self.conf_level)
+
+    def row(self, estimand: str, method: str) -> Estimate:
+        """The row every estimate of this question starts from."""
+        return Estimate(
+            analysis="",
+            exposure=self.frame.exposure_name,
+            model="adjusted" if self.frame.covariates else "crude",
+            estimand=estimand,
+            method=method,
+            variance=self.choice.name,
+        )
+
+    def said(self) -> list[str]:
+        """Sentences about the rows and the variance."""
+        return [*self.frame.sentences, *self.choice.sentences]
+
+
+def with_levels(asking: Asking) -> Asking:
+    """The question with a 0/1 number as exposure turned into a factor of the levels 0 and 1.
+
+    Raises UsageFault for another numeric exposure.
+    """
+    frame = asking.frame
+    exposure = frame.exposure
+    if isinstance(exposure, Factor):
+        return asking
+    if not isinstance(exposure, Linear) or not np.isin(frame.columns[exposure.name], (0.0, 1.0)).all():
+        raise UsageFault(
+            f"This method compares categories, but {frame.exposure_name} enters as a number; "
+            f"write categories({frame.exposure_name!r}, quantiles=4) or give limits."
+        )
+    factor = Factor(exposure.name, (0.0, 1.0), ("0", "1"))
+    return replace(asking, frame=replace(frame, exposure=factor, levels=factor.labels))
+
+
+def fit_by(method: str, frame: ModelFrame, design: Design | None = None) -> Fit:
+    """The fit of a regression method on a frame. Raises ModelFault if it yields nothing to report."""
+    design = design or frame.design()
+    with as_faults():
+        fit = _fitted(method, frame, design)
+    if not fit.converged:
+        raise ModelFault(fit.warnings or f"The {method} model gives no estimate.")
+    return fit
+
+
+def _fitted(method: str, frame: ModelFrame, design: Design) -> Fit:
+    if method == "case_duplication":
+        return case_duplication(design, frame.y, weights=frame.weights)
+    if method in ("bias_reduced_poisson", "firth_logistic"):
+        kind = "modified_poisson" if method == "bias_reduced_poisson" else "logistic"
+        return bias_reduced(kind, design, frame.y, weights=frame.weights)
+    return fit_model(method, design, frame.y, weights=frame.weights)
+
+
+def level_counts(frame: ModelFrame) -> tuple[LevelCount, ...]:
+    """People and events by level of the exposure, in the order of the levels; the code is that of the factor."""
+    exposure = frame.exposure
+    assert isinstance(exposure, Factor)
+    codes = frame.columns[exposure.name]
+    out = []
+    for label in frame.levels:
+        code = exposure.levels[exposure.labels.index(label)] if label in exposure.labels else -1.0
+        here = codes == code
+        out.append(LevelCount(code, label, int(here.sum()), int(frame.y[here].sum())))
+    return tuple(out)
+
+
+def ratios_of(asking: Asking, fit: Fit, method: str) -> list[Estimate]:
+    """Rows of the exposure's coefficients: by level, or per unit of a numeric exposure."""
+    exposure = asking.frame.exposure
+    row = asking.row(ESTIMANDS[method], method)
+    with as_faults():
+        covariances = {asking.choice.name: asking.choice.covariance(fit)}
+    if isinstance(exposure, Factor):
+        made = level_ratios(fit, exposure, level_counts(asking.frame), covariances, row=row, z=asking.z)
+    else:
+        assert isinstance(exposure, Linear)
+        level = f"per {exposure.per:g}"
+        made = per_unit(fit, exposure, covariances, row=replace(row, level=level), z=asking.z, log_scale=False)
+    return [_with_df(asking, fit, r) for r in made]
+
+
+def _with_df(asking: Asking, fit: Fit, row: Estimate) -> Estimate:
+    if asking.choice.limits == "normal" or row.std_error is None:
+        return row
+    exposure = asking.frame.exposure
+    columns = fit.design.columns_of[exposure]
+    column = columns[exposure.labels.index(row.level) - 1] if isinstance(exposure, Factor) else columns[0]
+    contrast = np.zeros(fit.parameters)
+    contrast[fit.position((column,))[0]] = 1.0
+    return with_t_limits(row, asking.choice.df(fit, contrast), asking.conf_level)
+
+
+def regression(asking: Asking, method: str, *, fit: Fit | None = None, tried: tuple[str, ...] = ()) -> Estimates:
+    """Estimates of one regression method."""
+    if not isinstance(asking.frame.exposure, (Factor, Linear)):
+        raise UsageFault(
+            f"{asking.frame.exposure_name} enters as a curve, so no single ratio describes it; use dose_response(...)."
+        )
+    fit = fit or fit_by(method, asking.frame)
+    rows = ratios_of(asking, fit, method)
+    model = fitted_model(fit, asking.choice.name, asking.choice.covariance(fit))
+    return estimates(rows, fit=model, said=[*asking.said(), *_no_ratio(asking, fit)], tried=tried)
+
+
+def _no_ratio(asking: Asking, fit: Fit) -> list[str]:
+    exposure = asking.frame.exposure
+    if exposure in fit.no_reference and isinstance(exposure, Factor):
+        return [f"The reference {exposure.labels[0]} has no cases, so no ratio against it is estimable."]
+    return []

@@ -1,0 +1,158 @@
+"""One choice of variance, carried through everything a question computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from walkrisk.declarations import suggest
+from walkrisk.doors.frames import CLUSTERED, ModelFrame
+from walkrisk.errors import DataFault, UsageFault
+from walkrisk.models.bootstrap_covariance import bootstrap_covariance
+from walkrisk.models.covariance import (
+    EXPECTED,
+    NEED_CLUSTERS,
+    VARIANCES,
+    covariance,
+    degrees_of_freedom,
+    influence,
+    influence_covariance,
+)
+from walkrisk.models.fit import Fit
+from walkrisk.models.survey import SurveyDesign, survey_design
+
+FloatArray = npt.NDArray[np.float64]
+
+Limits = Literal["normal", "t"]
+BOOTSTRAP = "bootstrap"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Choice:
+    """A variance with what it needs, and how its limits are made."""
+
+    name: str
+    cluster: FloatArray | None = None
+    survey: SurveyDesign | None = None
+    limits: Limits = "normal"
+    strata: FloatArray | None = None  # with a bootstrap: within which clusters are drawn
+    replicates: int = 2000
+    seed: int = 1
+    sentences: tuple[str, ...] = ()
+
+    def covariance(self, fit: Fit) -> FloatArray:
+        """Covariance (q, q) of the estimated coefficients of a fit."""
+        if self.name == BOOTSTRAP:
+            return bootstrap_covariance(
+                fit, replicates=self.replicates, seed=self.seed, cluster=self.cluster, strata=self.strata
+            )
+        return covariance(fit, self.name, cluster=self.cluster, design=self.survey)
+
+    def influence(self, fit: Fit) -> FloatArray:
+        """Adjusted contribution (n, q) of each row to the estimated coefficients."""
+        return influence(fit, self.name, cluster=self.cluster)
+
+    def of(self, phi: FloatArray, fit: Fit) -> FloatArray:
+        """Covariance (k, k) of k functionals by their influence phi (n, k) on each row."""
+        return influence_covariance(phi, fit, self.name, cluster=self.cluster, design=self.survey)
+
+    def df(self, fit: Fit, contrast: FloatArray | None = None) -> float:
+        """Degrees of freedom of t limits for a contrast (q,) of the coefficients; infinite for normal limits.
+
+        Without a contrast those of what is no linear combination (a standardised risk): the fewest of any coefficient.
+        """
+        if self.limits == "normal":
+            return float("inf")
+        found = degrees_of_freedom(
+            fit, self.name, contrasts=contrast, cluster=self.cluster, design=self.survey, residual=True
+        )
+        return float(np.min(found))
+
+
+def chosen(
+    frame: ModelFrame, variance: str, *, limits: str | None = None, replicates: int = 2000, seed: int = 1
+) -> Choice:
+    """The variance a user named, with the clusters or survey design of the frame.
+
+    A cluster without a variance that uses it becomes `cluster`, a survey design `survey`; that is said. Limits are
+    normal, except for CR2 and CR3 (Satterthwaite's t). Raises UsageFault for a name that is none, or lacks what it
+    needs.
+    """
+    faults: list[str] = []
+    sentences: list[str] = []
+    name = variance
+    if name == BOOTSTRAP:
+        return Choice(
+            name=name,
+            cluster=frame.psu if frame.psu is not None else frame.cluster,
+            strata=frame.strata,
+            replicates=replicates,
+            seed=seed,
+        )
+    if name.removesuffix(EXPECTED) not in VARIANCES:
+        faults.append(
+            f"unknown variance {variance!r}{suggest(variance, VARIANCES) or '.'} There are {', '.join(VARIANCES)}."
+        )
+    if limits not in (None, *get_args(Limits)):
+        faults.append(f'`limits` must be "normal" or "t", got {limits!r}.')
+    designed = frame.strata is not None
+    if frame.cluster is not None and designed:
+        faults.append(
+            "Give `cluster` or `strata` and `psu`, not both: the sampling units are the clusters of a survey."
+        )
+    if name.removesuffix(EXPECTED) in NEED_CLUSTERS and frame.cluster is None:
+        faults.append(f"variance {name!r} needs `cluster`, the column that says which rows belong together.")
+    if name == "survey" and not designed:
+        faults.append("variance 'survey' needs `strata` and `psu`.")
+    if faults:
+        raise UsageFault(faults)
+    if frame.cluster is not None and name.removesuffix(EXPECTED) not in CLUSTERED:
+        name = _clustered_instead(name, sentences)
+    if designed and name.removesuffix(EXPECTED) != "survey":
+        name = _surveyed_instead(name, sentences)
+    _check_clusters(frame, sentences)
+    kind: Limits = "t" if limits == "t" or (limits is None and name in ("CR2", "CR3")) else "normal"
+    return Choice(name=name, cluster=frame.cluster, survey=_survey(frame), limits=kind, sentences=tuple(sentences))
+
+
+def _clustered_instead(name: str, sentences: list[str]) -> str:
+    if name != "HC0":
+        raise UsageFault(f"variance {name!r} does not use `cluster`; choose one of {', '.join(CLUSTERED)}.")
+    sentences.append("Rows of a cluster belong together, so the variance is `cluster` (HC0 summed within clusters).")
+    return "cluster"
+
+
+def _surveyed_instead(name: str, sentences: list[str]) -> str:
+    if name != "HC0":
+        raise UsageFault(f"variance {name!r} does not use `strata` and `psu`; choose 'survey'.")
+    sentences.append("`strata` and `psu` are given, so the variance is `survey` (Taylor linearisation).")
+    return "survey"
+
+
+def _check_clusters(frame: ModelFrame, sentences: list[str]) -> None:
+    if frame.cluster is None:
+        return
+    clusters = len(np.unique(frame.cluster))
+    if clusters == 1:
+        raise DataFault(
+            "All rows belong to a single cluster, so nothing is known of the variation between clusters; "
+            "choose a variance without clusters, or check the column."
+        )
+    if clusters == frame.n:
+        sentences.append("Every row is a cluster of its own, so clustering changes nothing but small-sample factors.")
+    elif clusters < 40:
+        sentences.append(
+            f"{clusters} clusters are few for a cluster-robust variance; CR2 with its t limits is the safer choice."
+        )
+
+
+def _survey(frame: ModelFrame) -> SurveyDesign | None:
+    if frame.strata is None or frame.psu is None:
+        return None
+    try:
+        return survey_design(frame.strata, frame.psu, whole=frame.whole)
+    except ValueError as error:
+        raise DataFault(f"{error}, so no design-based variance exists; merge these strata.") from None
