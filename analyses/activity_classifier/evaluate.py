@@ -2,7 +2,7 @@
 
     python analyses/activity_classifier/evaluate.py --harth FOLDER --har70plus FOLDER [--peer NAME=FILE]...
 
-Writes results/: scores.csv (a row a subject, sensor set and condition), confusion.csv, summary.json,
+Writes results/: scores.csv (a row a subject, sensor set and condition), confusion.csv, summary.json, disputed.csv,
 walking_weight.json and measurement_error.json/.csv, and the tables of README.md. A peer's parquet file has
 `subject, second` (a time) and `predicted` (named as in walkrisk.epochs.activities); it is scored by the same functions,
 as it is and a second earlier.
@@ -37,6 +37,8 @@ DELAYS_S = (1, 5, 10)
 MERGED = [a for a in ACTIVITIES if a not in ("stairs", "shuffling")]
 LEAST_WALKING_S = 300
 WEIGHTS = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.6)  # of walking and stairs, tried and interpolated between
+DISPUTED = (0.3, 0.8)
+SWEEP = (0.3, 0.6, 0.72, 1.0, 1.6, 2.0)
 Codes = npt.NDArray[np.int8]
 Probabilities = dict[tuple[str, str], dict[str, npt.NDArray[np.float32]]]
 Predictions = dict[tuple[str, str], dict[str, Codes]]
@@ -139,8 +141,8 @@ def balanced(people: Sequence[Person], found: Mapping[str, npt.NDArray[np.float3
     return {k: where_even(at != k) for k in range(FOLDS)}, where_even(at >= 0)
 
 
-def cross_validated(people: Sequence[Person], *, jobs: int) -> tuple[Predictions, dict[str, Any]]:
-    """(sensor set, condition) -> person -> codes (s,), and the weights of walking of each sensor set."""
+def cross_validated(people: Sequence[Person], *, jobs: int) -> tuple[Predictions, dict[str, Any], pd.DataFrame]:
+    """(sensor set, condition) -> person -> codes (s,), the weights of walking of each sensor set, and `disputed`."""
     found = probabilities(people, jobs=jobs)
     out: Predictions = {}
     weights = {}
@@ -150,7 +152,39 @@ def cross_validated(people: Sequence[Person], *, jobs: int) -> tuple[Predictions
         for name in found:
             if name[0] == kind:
                 out[name] = smoothed(people, found[name], by_fold)
-    return out, weights
+    return out, weights, disputed(people, found["thigh+back", "as recorded"])
+
+
+def disputed(people: Sequence[Person], found: Mapping[str, npt.NDArray[np.float32]]) -> pd.DataFrame:
+    """How the labels of each person name the seconds that others' labels leave open.
+
+    Disputed seconds have a probability of walking and stairs between DISPUTED; `walking_expected` is its mean there,
+    `walking_labelled` the share the person's own labels call so. `shuffling_share` is that of shuffling among labelled
+    seconds of walking, stairs and shuffling. `ratio_weight_W` is predicted/true walking time with weight W of walking.
+    """
+    walks = [CODE["walking"], CODE["stairs"]]
+    rows = []
+    for p in people:
+        chance = found[p.key][:, walks].sum(axis=1)
+        walked = np.isin(p.labels, walks)
+        on_foot = walked | (p.labels == CODE["shuffling"])
+        open_ = (p.labels != UNLABELLED) & (chance > DISPUTED[0]) & (chance < DISPUTED[1])
+        rows.append(
+            {
+                "study": p.study,
+                "subject": p.subject,
+                "walking_true_s": int(walked.sum()),
+                "shuffling_share": 1 - walked.sum() / max(int(on_foot.sum()), 1),
+                "disputed_s": int(open_.sum()),
+                "walking_expected": chance[open_].mean(),
+                "walking_labelled": walked[open_].mean(),
+            }
+        )
+    table = pd.DataFrame(rows)
+    for weight in SWEEP:
+        codes = smoothed(people, found, dict.fromkeys(range(FOLDS), weight))
+        table[f"ratio_weight_{weight:g}"] = [scored(p.labels, codes[p.key])["walking_ratio"] for p in people]
+    return table.round(3)
 
 
 def scored(labels: Labels, codes: Codes) -> dict[str, float]:
@@ -293,7 +327,7 @@ def main() -> None:
     parser.add_argument("--baseline", action="store_true", help="also non-overlapping 5-s windows (slow)")
     arguments = parser.parse_args()
     people = read_everyone(arguments)
-    predictions, weights = cross_validated(people, jobs=arguments.jobs)
+    predictions, weights, open_seconds = cross_validated(people, jobs=arguments.jobs)
     if arguments.baseline:
         predictions["thigh+back", "baseline: 5-s windows"] = windowed_baseline(people, folds_of(people))
     for peer in arguments.peer:
@@ -301,6 +335,7 @@ def main() -> None:
         for earlier, condition in ((0, "peer"), (1, "peer, 1 s earlier")):
             predictions[name, condition] = read_peer(Path(file), people, earlier_s=earlier)
     write(people, predictions, folds_of(people))
+    open_seconds.to_csv(HERE / "results" / "disputed.csv", index=False)
     (HERE / "results" / "walking_weight.json").write_text(json.dumps(weights, indent=1) + "\n", encoding="utf-8")
     write_tables(HERE)
 

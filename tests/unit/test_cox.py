@@ -154,3 +154,16 @@ def test_monotone_likelihood_and_no_events_are_said() -> None:
     nothing = fit_cox(build_design(columns, [Linear("x")], 150), time, 0 * event)
     assert not nothing.converged
     assert "Nobody has an event" in nothing.warnings[-1]
+
+
+def test_the_library_engine_reaches_the_same_maximum_in_fewer_own_steps() -> None:
+    rng = np.random.default_rng(8)
+    n = 400
+    columns = {"x": rng.normal(size=n), "z": rng.normal(size=n)}
+    time = np.round(rng.exponential(np.exp(-0.4 * columns["x"])), 2) + 0.01
+    event = (rng.random(n) < 0.7).astype(float)
+    design = build_design(columns, [Linear("x"), Linear("z")], n)
+    own, library = fit_cox(design, time, event), fit_cox(design, time, event, engine="statsmodels")
+    np.testing.assert_allclose(library.coefficients[1:], own.coefficients[1:], rtol=1e-9)
+    assert library.converged
+    assert library.iterations < own.iterations
