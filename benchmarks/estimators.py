@@ -1,12 +1,13 @@
 """Fits, bootstrap and log-binomial beside R's and Python's programs, on the same simulated people, in one run.
 
-    python benchmarks/estimators.py [--quick] [--rounds 3] [--peers PYTHON] [--r-library FOLDER]
+    python benchmarks/estimators.py [--quick] [--rounds 3] [--part PART] [--peers PYTHON] [--r-library FOLDER]
 
 Every figure is CPU seconds (user + system) of one task in a process of its own on one thread, without start-up and
-reading, after one run to warm up where the task is short; the programs take turns, and what is quoted is the median over
-rounds. Memory is what a process's peak rose by during the task. `--peers` is a Python with statsmodels and pyfixest (the
-default: this one); `--r-library` a folder of R packages (fixest, risks, logbin) besides those installed. A program that
-is not there, or that fails, is left out and named. `--quick`: one round, small sizes.
+reading, after one run to warm up where the task is short; the programs take turns, and what is quoted is the median
+over rounds. Memory is what a process's peak rose by during the task. `--part` is single, bootstrap or log-binomial
+(default: all). `--peers` is a Python with statsmodels and pyfixest (default: this one); `--r-library` a folder of R
+packages (fixest, risks, logbin) besides those installed. A program that is not there, or that fails, is left out and
+named. `--quick`: one round, small sizes.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ BOOT = {
 LOGBIN = {
     "walkrisk": "walkrisk_logbin",
     "R glm, start given": "R glm_log_binomial",
-    "R logbin, cem": "R logbin",
     "R logbin, em": "R logbin_em",
 }
 
@@ -136,6 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--part", choices=("single", "bootstrap", "log-binomial"))
     parser.add_argument("--peers", default=sys.executable)
     parser.add_argument("--r-library", default="")
     arguments = parser.parse_args()
@@ -143,25 +144,32 @@ def main() -> None:
     replicates, slow = 2000, 100
     if arguments.quick:
         arguments.rounds, sizes, replicates, slow = 1, sizes[:1], 512, 10
+    parts = [arguments.part] if arguments.part else ["single", "bootstrap", "log-binomial"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for n, p, repeats in sizes:
-            simulate(folder, n, p, slow_replicates=1)
-            compare(f"Modified Poisson with HC0, n = {n:,}, {p} parameters", SINGLE, folder, arguments, repeats)
-        n, p = sizes[0][:2]
-        simulate(folder, n, p, replicates=replicates, slow_replicates=slow)
-        scale = replicates / slow
-        title = f"{replicates:,} bootstrap standardised RRs, n = {n:,}, {p} parameters"
-        said = f" (others: {slow} replicates, scaled)"
-        ours = compare(title + said, BOOT, folder, arguments, 1, scale)
-        operations, exponentials = flops(n, p, replicates)
-        print(
-            f"\nwalkrisk: {operations / 1e9:.1f} GFlop in matrix products and {exponentials / 1e6:.0f} million "
-            f"exponentials: {operations / ours / 1e9:.1f} GFlop/s (a matrix product of doubles alone: "
-            f"{speed_of_products() / 1e9:.0f})."
-        )
-        simulate(folder, 2000, 8, categorical=True, slow_replicates=1)
-        compare("Log-binomial, n = 2,000, 8 parameters, all categorical", LOGBIN, folder, arguments, 2)
+        if "single" in parts:
+            for n, p, repeats in sizes:
+                simulate(folder, n, p, slow_replicates=1)
+                compare(f"Modified Poisson with HC0, n = {n:,}, {p} parameters", SINGLE, folder, arguments, repeats)
+        if "bootstrap" in parts:
+            bootstrap(folder, *sizes[0][:2], replicates, slow, arguments)
+        if "log-binomial" in parts:
+            simulate(folder, 2000, 8, categorical=True, slow_replicates=1)
+            compare("Log-binomial, n = 2,000, 8 parameters, all categorical", LOGBIN, folder, arguments, 2)
+
+
+def bootstrap(folder: Path, n: int, p: int, replicates: int, slow: int, arguments: argparse.Namespace) -> None:
+    """The bootstrap's table, with the operations it needs and the rate at which they were done."""
+    simulate(folder, n, p, replicates=replicates, slow_replicates=slow)
+    title = f"{replicates:,} bootstrap standardised RRs, n = {n:,}, {p} parameters"
+    said = f" (others: {slow} replicates, scaled)"
+    ours = compare(title + said, BOOT, folder, arguments, 1, replicates / slow)
+    operations, exponentials = flops(n, p, replicates)
+    print(
+        f"\nwalkrisk: {operations / 1e9:.1f} GFlop in matrix products and {exponentials / 1e6:.0f} million "
+        f"exponentials: {operations / ours / 1e9:.1f} GFlop/s (a matrix product of doubles alone: "
+        f"{speed_of_products() / 1e9:.0f})."
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How often a log-binomial model is solved, on 10,000 simulated data sets drawn to be hard.
 
     python benchmarks/log_binomial_hard.py                   walkrisk alone (a minute or two)
-    python benchmarks/log_binomial_hard.py --r --write       R's glm on the same sets too, and benchmarks/log_binomial.md
+    python benchmarks/log_binomial_hard.py --r --write       R's glm on the same sets too; writes log_binomial.md
 
 Each set is drawn from its own seed: 30 to 2,000 people, 1 to 8 columns (normal, log-normal, exponential, 0/1, rare 0/1,
 in units from 0.001 to 1,000,000), a mean risk between 1 and 90 %, and coefficients so large that the true risks of some
@@ -145,9 +145,9 @@ def table(kinds: list[str], best: np.ndarray, ours: np.ndarray, r: dict[str, lis
     for name in ("default", "start"):
         if r:
             value = np.array([np.nan if v is None else v for v in r[name]], dtype=float)
-            programs[f"R glm, {'default start' if name == 'default' else 'start (log mean, 0, ...)'}"] = (
-                np.array(r[f"{name}_converged"], dtype=bool) & (value >= best - CLOSE)
-            )
+            programs[f"R glm, {'default start' if name == 'default' else 'start (log mean, 0, ...)'}"] = np.array(
+                r[f"{name}_converged"], dtype=bool
+            ) & (value >= best - CLOSE)
     for name, good in programs.items():
         shares = [good.mean(), *(good[g].mean() if g.any() else np.nan for g in groups.values())]
         lines.append(f"| {name} | " + " | ".join(f"{100 * s:.2f} %" for s in shares) + " |")

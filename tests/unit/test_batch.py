@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from walkrisk.models import batch, batch_solver, blocks
@@ -59,6 +59,7 @@ def _assert_equal(family: Family, x: np.ndarray, y: np.ndarray, w: np.ndarray, f
         assert found.relative_score[k] < 1e-9
 
 
+@example(method="logistic", n=30, p=2, seed=293, kind="many_zeros")
 @settings(max_examples=25, deadline=None)
 @given(
     method=st.sampled_from(sorted(METHODS)),
@@ -118,8 +119,9 @@ def test_a_sample_without_a_maximum_is_solved_one_by_one() -> None:
 
 def test_collinear_columns_are_never_called_converged() -> None:
     x, y = _people(100, 4, 1)
-    x = np.column_stack([x, x[:, 1] + x[:, 2]])
-    assert not fit_batch("modified_poisson", x, y, _counts(100, 5, 1)).converged.any()
+    for method in METHODS:
+        for again in (x[:, 1] + x[:, 2], 0.1 * x[:, 3] + x[:, 2] / 3, np.zeros(100)):
+            assert not fit_batch(method, np.column_stack([x, again]), y, _counts(100, 5, 1)).converged.any()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -213,6 +215,21 @@ def test_log_binomial_goes_one_by_one() -> None:
     assert found.alone.all()
 
 
+def test_a_maximum_on_the_boundary_is_one() -> None:
+    x = np.column_stack([np.ones(10), np.arange(1.0, 11)])
+    y = np.array([0.0, 0, 0, 0, 1, 0, 1, 1, 1, 1])
+    found = fit_batch("log_binomial", x, y, np.stack([np.ones(10), 1.0 + (y == 1)]))
+    assert found.converged.all()
+    assert np.abs((found.coefficients @ x.T).max(axis=1)).max() < 1e-6  # a fitted risk of 1
+    slopes = np.linspace(0.05, 1, 4000)[:, None]  # along the edge, where the intercept is -10 slopes
+    eta = slopes * (x[:, 1] - 10)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = np.where(y == 1, eta, np.log(-np.expm1(eta)))[:, :9].sum(axis=1)
+    assert found.log_likelihood[0] == pytest.approx(value.max(), abs=1e-5)
+    risks = fit_batch("identity_binomial", np.ones((10, 1)), y, np.ones((1, 10)))
+    assert risks.coefficients[0, 0] == pytest.approx(0.5)
+
+
 def test_designs_of_equal_shape() -> None:
     sets = [_people(200, 4, seed) for seed in range(5)]
     found = fit_designs("logistic", (x for x, _ in sets), (y for _, y in sets))
@@ -223,7 +240,7 @@ def test_designs_of_equal_shape() -> None:
         fit_designs("logistic", [sets[0][0], sets[1][0][:, :3]], sets[0][1])
     with pytest.raises(ValueError, match="at least one design"):
         fit_designs("logistic", [], sets[0][1])
-    with pytest.raises(ValueError, match="not 'probit'"):
+    with pytest.raises(ValueError, match="no method 'probit'"):
         fit_designs("probit", [sets[0][0]], sets[0][1])
 
 
@@ -246,7 +263,7 @@ def test_weights_at_fault(weights: np.ndarray, said: str) -> None:
 
 def test_data_at_fault() -> None:
     x, y = np.array([[1.0, 0], [1, 0], [1, 1], [1, 1]]), np.array([1.0, 0, 1, 0])
-    with pytest.raises(ValueError, match="not 'probit'"):
+    with pytest.raises(ValueError, match="no method 'probit'"):
         fit_batch("probit", x, y)
     with pytest.raises(ValueError, match="design holds values"):
         fit_batch("logistic", np.where(x == 0, np.nan, x), y)

@@ -305,11 +305,24 @@ def test_an_exposure_that_only_the_separated_people_tell_from_a_covariate_has_no
     assert "separated" in " ".join(fit.warnings)
 
 
-@pytest.mark.parametrize("engine", ["newton", "statsmodels"])
-@pytest.mark.parametrize("method", ["log_binomial", "logistic"])
+@pytest.mark.parametrize(
+    ("method", "engine"), [("log_binomial", "statsmodels"), ("logistic", "newton"), ("logistic", "statsmodels")]
+)
 def test_a_level_where_everyone_has_the_outcome_has_no_estimate_and_is_said(method: str, engine: str) -> None:
     codes, y = grouped({1: (10, 20), 2: (20, 20), 3: (9, 20)})
     assert gives_nothing(fit_of({"g": codes}, [factor("g", codes)], y, method, engine=engine), 1)
+
+
+def test_a_level_where_everyone_has_the_outcome_is_the_boundary_of_a_log_binomial_model() -> None:
+    codes, y = grouped({1: (10, 20), 2: (20, 20), 3: (9, 20)})
+    fit = fit_of({"g": codes}, [factor("g", codes)], y, "log_binomial")
+    assert (fit.converged, fit.boundary, fit.wald) == (True, True, False)
+    np.testing.assert_allclose(np.exp(fit.coefficients), [0.5, 2.0, 0.9], rtol=1e-10)
+    assert fit.warnings == (
+        "20 people in 1 covariate pattern have a fitted risk of 1: the maximum lies on the boundary, where standard "
+        "errors do not hold, so limits and P values are by profile likelihood.",
+    )
+    assert np.isnan(covariance(fit, "model")).all()
 
 
 def test_small_risks_are_not_separation() -> None:
@@ -338,11 +351,15 @@ BOUNDARY = {
 }
 
 
-@pytest.mark.parametrize("engine", ["newton", "statsmodels"])
-def test_a_maximum_on_the_boundary_is_not_given_as_an_estimate(engine: str) -> None:
+def test_a_maximum_on_the_boundary_is_an_estimate_without_standard_errors() -> None:
     """The best line of log risks reaches 1 at x = 2, so the score is not 0 there."""
     x, y = BOUNDARY["two_points"]
-    assert says_not_converged(fit_of({"x": x}, [Linear("x")], y, "log_binomial", engine=engine))
+    fit = fit_of({"x": x}, [Linear("x")], y, "log_binomial")
+    assert (fit.converged, fit.boundary, fit.wald) == (True, True, False)
+    np.testing.assert_allclose(fit.coefficients[0] + 2 * fit.coefficients[1], 0, atol=1e-12)
+    assert np.isnan(fit.bread).all()
+    assert np.isnan(covariance(fit, "HC0")).all()
+    assert says_not_converged(fit_of({"x": x}, [Linear("x")], y, "log_binomial", engine="statsmodels"))
 
 
 def shared_data(shared: Path, name: str) -> pd.DataFrame:
@@ -358,7 +375,6 @@ def shared_design(table: pd.DataFrame, linear: list[str], factors: list[str]) ->
     return build_design(columns, terms, len(table))
 
 
-@pytest.mark.parametrize("engine", ["newton", "statsmodels"])
 @pytest.mark.parametrize(
     ("name", "outcome", "linear", "factors"),
     [
@@ -367,19 +383,85 @@ def shared_design(table: pd.DataFrame, linear: list[str], factors: list[str]) ->
         ("wcgs_cc.csv", "chd69", ["dibpat0", "age0", "sbp0", "chol0", "bmi", "ncigs0", "arcus0"], []),
     ],
 )
-def test_log_binomial_on_the_boundary_claims_nothing(
-    shared: Path, name: str, outcome: str, linear: list[str], factors: list[str], engine: str
+def test_another_engine_claims_nothing_on_the_boundary(
+    shared: Path, name: str, outcome: str, linear: list[str], factors: list[str]
 ) -> None:
     table = shared_data(shared, name)
     if table[outcome].dtype == object:
         table[outcome] = (table[outcome] == table[outcome].max()).astype(float)
-    fit = fit_model(
-        "log_binomial", shared_design(table, linear, factors), table[outcome].to_numpy(dtype=float), engine=engine
-    )
-    assert says_not_converged(fit)
+    design, y = shared_design(table, linear, factors), table[outcome].to_numpy(dtype=float)
+    assert says_not_converged(fit_model("log_binomial", design, y, engine="statsmodels"))
+    assert fit_model("log_binomial", design, y).boundary
 
 
 def test_a_factor_is_a_term_with_its_labels() -> None:
     made = factor("g", np.array([1.0, 2.0]), {1: "low"})
     assert isinstance(made, Factor)
     assert made.labels == ("low", "2")
+
+
+# ---------------------------------------------------------------- identity links
+
+
+@pytest.mark.parametrize("method", ["identity_binomial", "identity_poisson", "linear"])
+@pytest.mark.parametrize("counts", [(12, 40, 20, 100), (0, 40, 20, 100), (5, 5, 1, 30)])
+def test_the_crude_difference_is_that_of_the_two_risks(method: str, counts: tuple[int, ...]) -> None:
+    """A group without cases, or with nothing else, has a risk like any other."""
+    a, n1, b, n0 = counts
+    columns, y = two_by_two(*counts)
+    fit = fit_of(columns, [factor("e", columns["e"])], y, method)
+    assert fit.converged
+    assert fit.rows.all()
+    np.testing.assert_allclose(fit.coefficients, [b / n0, a / n1 - b / n0], rtol=1e-9)
+    on_edge = (method == "identity_binomial" and a in (0, n1)) or (method == "identity_poisson" and a == 0)
+    assert fit.boundary == on_edge
+    if not on_edge:
+        expected = a * (n1 - a) / n1**3 + b * (n0 - b) / n0**3
+        np.testing.assert_allclose(covariance(fit, "HC0")[1, 1], expected, rtol=1e-8)
+
+
+def test_least_squares_has_the_residual_variance_of_a_textbook() -> None:
+    columns, y = two_by_two(12, 40, 20, 100)
+    fit = fit_of(columns, [factor("e", columns["e"])], y, "linear")
+    squares = 12 * 28 / 40 + 20 * 80 / 100
+    np.testing.assert_allclose(fit.dispersion, squares / 138, rtol=1e-12)
+    np.testing.assert_allclose(fit.log_likelihood, sm.OLS(y, fit.x).fit().llf, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"weights": np.array([1.0, -1.0, 1.0, 1.0])}, "0 or more"),
+        ({"weights": np.zeros(4)}, "All weights are 0"),
+        ({"weights": np.array([1.0, np.nan, 1.0, 1.0])}, "finite"),
+        ({"y": np.array([0.0, 2.0, 1.0, 1.0])}, "0 or 1"),
+        ({"x": np.array([0.0, np.inf, 1.0, 1.0])}, "x: values that are missing or infinite"),
+        ({"method": "probit"}, "no method 'probit'"),
+    ],
+)
+def test_misuse_is_a_sentence(change: dict[str, object], words: str) -> None:
+    given: dict[str, object] = {"x": np.array([0.0, 1.0, 2.0, 3.0]), "y": np.array([0.0, 1.0, 0.0, 1.0]), **change}
+    design = Design(np.column_stack([np.ones(4), given["x"]]), ("Intercept", "x"), {}, {})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=words):
+        fit_model(
+            str(given.get("method", "modified_poisson")),
+            design,
+            given["y"],  # type: ignore[arg-type]
+            weights=given.get("weights"),  # type: ignore[arg-type]
+        )
+
+
+def test_observed_and_expected_information_are_both_kept() -> None:
+    columns, terms, y, _ = random_data(3)
+    design = build_design(columns, terms, len(y))
+    for method, same in (("modified_poisson", True), ("logistic", True), ("log_binomial", False)):
+        fit = fit_model(method, design, y)
+        assert fit.expected_bread is not None
+        assert np.allclose(fit.bread, fit.expected_bread, rtol=1e-6) == same
+        assert fit.working is not None
+        np.testing.assert_allclose(
+            np.linalg.inv((fit.x * fit.working[:, None]).T @ fit.x), fit.expected_bread, rtol=1e-5, atol=1e-9
+        )
+        assert fit.certificate is not None
+        assert fit.certificate.verdict == "interior"
+        assert fit.certificate.gap < 1e-12

@@ -135,6 +135,20 @@ def test_resamples_without_a_maximum_are_marked(people: dict[str, np.ndarray]) -
     assert found.alone >= (~drawn).sum()
 
 
+def test_resamples_of_nobody_with_a_weight_are_marked(people: dict[str, np.ndarray]) -> None:
+    x, designs = _designs(people, modified=False)
+    cluster = np.arange(N) % 3
+    weights = (cluster == 0).astype(float)
+    found = bootstrap_risks(
+        "logistic", x, people["y"], designs, replicates=30, seed=1, weights=weights, cluster=cluster
+    )
+    drawn = resampling(N, 1, cluster=cluster).weights(0, 30)[:, 0] > 0
+    assert 0 < drawn.sum() < 30
+    assert np.array_equal(found.converged, drawn)
+    assert np.isnan(found.risks[~drawn]).all()
+    np.testing.assert_allclose(found.risks[drawn], np.tile(found.estimate, (drawn.sum(), 1)), rtol=1e-9)
+
+
 def test_contrasts_by_hand() -> None:
     risks = np.array([[0.1, 0.2, 0.4], [0.2, 0.2, 0.1]])
     np.testing.assert_allclose(np.exp(log_ratios(risks)), [[2, 4], [1, 0.5]])

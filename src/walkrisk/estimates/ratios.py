@@ -44,7 +44,7 @@ def count_levels(
 def level_ratios(
     fit: Fit, exposure: Factor, counts: Sequence[LevelCount], covariances: Covariances, *, row: Estimate, z: float
 ) -> list[Estimate]:
-    """A row for each category and variance: the lowest category that occurs is the reference (estimate 1).
+    """A row for each category and variance: the lowest category that occurs is the reference (ratio 1, difference 0).
 
     A category without people, without events, or in a fit that did not converge has a row without an estimate; so
     have all others if the reference has no events. Of a fit on the boundary, which has no standard errors, there is one
@@ -61,7 +61,7 @@ def level_ratios(
                 row, level=count.label, reference=reference, n=count.n, events=count.events, variance=variance
             )
             if count.code == exposure.levels[0]:
-                rows.append(replace(base, estimate=1.0))
+                rows.append(replace(base, estimate=0.0 if fit.link == "identity" else 1.0))
                 continue
             column = positions.get(count.code)
             if column is None or not usable or not fit.estimable[column]:

@@ -183,7 +183,7 @@ def influence_of_risks(
         return out * len(out)
     number = np.unique(cluster, return_inverse=True)[1].reshape(-1)
     sums = np.column_stack([np.bincount(number, weights=column) for column in out.T])
-    return sums * len(sums)
+    return np.asarray(sums * len(sums), dtype=np.float64)
 
 
 def log_ratios(risks: FloatArray, *, reference: int = 0) -> FloatArray:

@@ -205,9 +205,7 @@ def _error(p: Program, aim: Aim, at: Point, gradient: FloatArray, dual: tuple[Fl
     return max(worst, float(np.max(np.abs(residual))) / scale)
 
 
-def _direction(
-    p: Program, at: Point, gradient: FloatArray, nu: FloatArray, mu: float
-) -> tuple[FloatArray, float]:
+def _direction(p: Program, at: Point, gradient: FloatArray, nu: FloatArray, mu: float) -> tuple[FloatArray, float]:
     """The primal-dual Newton step, and the slope of the barrier function along it (negative: downhill)."""
     with np.errstate(all="ignore"):
         curvature = p.w * p.family.information(at.eta, p.y)

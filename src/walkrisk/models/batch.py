@@ -30,7 +30,8 @@ import numpy.typing as npt
 
 from walkrisk.models.batch_solver import FAMILIES, BatchSolution, BatchSolver, joined, one_by_one
 from walkrisk.models.blocks import block_size
-from walkrisk.models.solver import LOG_BINOMIAL
+from walkrisk.models.fit import FAMILIES as EVERY_FAMILY
+from walkrisk.models.solver import Family
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -53,18 +54,18 @@ def fit_batch(
     by default the mean weights (and mean outcome) of the first block; `start` (p,) is where to look for it. `offset`
     (n,) is added to every linear predictor. Without `likelihood`, log-likelihoods are NaN, which saves time.
 
-    modified_poisson and logistic are solved in batches; log_binomial one by one. Raises ValueError for another method,
-    for shapes that do not fit, for values that are not finite, and for weights that are negative or all zero.
+    modified_poisson and logistic are solved in batches; the other methods of `fit_model` one by one, a maximum on the
+    boundary included. Raises ValueError for another method, for shapes that do not fit, for values that are not finite,
+    and for weights that are negative or all zero.
     """
-    if method not in (*FAMILIES, "log_binomial"):
-        raise ValueError(f"fit_batch knows {', '.join(FAMILIES)} and log_binomial, not {method!r}.")
+    family = _family(method)
     x = np.asarray(x, dtype=np.float64)
     check_numbers(x, y, offset)
     solver: BatchSolver | None = None
     parts = []
     for w, outcome in _blocks(x, y, weights):
-        if method == "log_binomial":
-            parts.append(one_by_one(LOG_BINOMIAL, x, outcome, w, start=start, offset=offset))
+        if method not in FAMILIES:
+            parts.append(one_by_one(family, x, outcome, w, start=None, offset=offset))
             continue
         if solver is None:
             solver = BatchSolver.prepare(
@@ -94,9 +95,7 @@ def fit_designs(
     Designs share no products, so each is a single fit; all but the first start where the first ended, which halves the
     number of steps. `designs` may be an iterator. Raises ValueError as `fit_batch` does.
     """
-    family = {**FAMILIES, "log_binomial": LOG_BINOMIAL}.get(method)
-    if family is None:
-        raise ValueError(f"fit_designs knows {', '.join(FAMILIES)} and log_binomial, not {method!r}.")
+    family = _family(method)
     outcomes = repeat(y) if isinstance(y, np.ndarray) and y.ndim == 1 else y
     parts: list[BatchSolution] = []
     for x, outcome in zip(designs, outcomes, strict=False):
@@ -106,11 +105,17 @@ def fit_designs(
         if parts and x.shape[1] != parts[0].coefficients.shape[1]:
             raise ValueError("The designs differ in their number of columns.")
         parts.append(one_by_one(family, x, outcome, w, start=start, offset=None))
-        if start is None and parts[0].converged[0] and method != "log_binomial":
+        if start is None and parts[0].converged[0] and not family.bounded:
             start = parts[0].coefficients[0]
     if not parts:
         raise ValueError("There is nothing to fit: give at least one design (n, p).")
     return joined(parts)
+
+
+def _family(method: str) -> Family:
+    if method not in EVERY_FAMILY:
+        raise ValueError(f"There is no method {method!r}: choose from {', '.join(EVERY_FAMILY)}.")
+    return EVERY_FAMILY[method]
 
 
 def check_numbers(x: FloatArray, y: FloatArray, offset: FloatArray | None) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.models.blocks import BLOCK_BYTES, Workspace, inverses, means, tiles
+from walkrisk.models.constrained import maximum_on_the_edge
 from walkrisk.models.solver import LOGISTIC, POISSON, Family, Solution, maximise
 from walkrisk.models.support import independent_columns
 
@@ -322,7 +323,8 @@ def single_fit(
     """The single fit, on the rows with weight.
 
     Not converged if those do not determine all coefficients, alone or once those are set aside whose mean ran to 0 (or
-    in a logistic model to 1): a score that has vanished in their direction proves no maximum.
+    in a logistic model to 1): a score that has vanished in their direction proves no maximum. A maximum on the boundary
+    of a log-binomial or identity-link model is one if it has a certificate.
     """
     used, p = w > 0, x.shape[1]
     if len(independent_columns(x[used])) < p:
@@ -334,7 +336,10 @@ def single_fit(
     inside = mean >= NO_RISK
     if family is LOGISTIC:
         inside &= mean <= 1 - NO_RISK
-    separated = not inside.all() and len(independent_columns(x[used][inside])) < p
+    separated = family.link != "identity" and not inside.all() and len(independent_columns(x[used][inside])) < p
+    if family.bounded and not (found.converged or separated or offset is not None):
+        found, certificate = maximum_on_the_edge(family, x[used], y[used], w[used], found)
+        found = replace(found, converged=certificate.verdict != "none")
     return replace(found, eta=x @ found.coefficients, converged=found.converged and not separated)
 
 

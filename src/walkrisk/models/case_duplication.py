@@ -84,7 +84,6 @@ def _folded(made: Fit, design: Design, y: FloatArray, w: FloatArray, cases: npt.
         link="log",
         design=design,
         scores=folded[rows],
-        leverage_x=None,
         rows=rows,
         n=n,
         log_likelihood=float("nan"),

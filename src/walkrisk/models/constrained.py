@@ -222,7 +222,8 @@ def _judged(
     relative = float(np.max(np.abs(by_column) / score_scale(x, y, w)))
     information = gram(p.z, p.w * np.minimum(np.nan_to_num(p.family.information(eta_of, p.y)), 1e8))
     gap = float(end.multipliers @ np.maximum(slack[end.active], 0))
-    gap += 0.5 * abs(float(rest @ solve_positive(information, rest)))
+    values, vectors = np.linalg.eigh(information)
+    gap += 0.5 * float(np.sum((vectors.T @ rest) ** 2 / np.maximum(values, 1e-8 * max(values[-1], 1.0))))
     on = slack <= ON_EDGE
     mark = np.zeros(len(p.z), dtype=bool)
     mark[p.edged[on]] = True

@@ -68,7 +68,6 @@ def fit_cox(
         estimated=estimated,
         estimable=estimable,
         scores=solved.scores * spread,
-        leverage_x=None,
         bread=np.linalg.inv(solved.information) / np.outer(spread, spread),
         rows=rows,
         n=len(time),

@@ -90,7 +90,6 @@ class Fit:
     weights: FloatArray | None = None
     outcome: FloatArray | None = None
     working: FloatArray | None = None
-    leverage_x: FloatArray | None = None
     expected_bread: FloatArray | None = None
     dispersion: float = 1.0
     certificate: Certificate | None = None
@@ -105,6 +104,11 @@ class Fit:
     def x(self) -> FloatArray:
         """The design (m, q) of the rows used and the estimated columns; not a copy where that is all of it."""
         return used_part(self.design.matrix, self.rows, np.flatnonzero(self.estimated))
+
+    @property
+    def leverage_x(self) -> FloatArray | None:
+        """The design (m, q) times the root of the expected working weight; None without one (Cox, duplicated cases)."""
+        return None if self.working is None else self.x * np.sqrt(self.working)[:, None]
 
     def position(self, columns: tuple[int, ...]) -> list[int]:
         """Positions among the estimated columns of those of `columns` (of the whole design) that were estimated."""
@@ -159,7 +163,9 @@ def fit_model(
     solved = solve(family, design.matrix, y, w, rows=cells.rows, independent=independent, engine=engine)
     if solved.solution is None:
         if solved.separated:
-            sentences.append("The covariates tell all people with the outcome from all others, so nothing is estimable.")
+            sentences.append(
+                "The covariates tell all people with the outcome from all others, so nothing is estimable."
+            )
             return empty_fit(method, design, y, sentences)
         what = "risk difference" if family.link == "identity" else "risk ratio"
         sentences.append(f"Nobody in this sample has the outcome, so no {what} can be estimated.")
@@ -289,7 +295,6 @@ def _assembled(
         weights=w,
         outcome=y,
         working=working,
-        leverage_x=x * np.sqrt(working)[:, None],
         expected_bread=expected,
         dispersion=dispersion,
         certificate=certificate,

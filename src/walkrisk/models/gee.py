@@ -129,7 +129,6 @@ def _fitted(start: Fit, data: _Data, state: _State) -> Fit:
         bread=bread,
         expected_bread=bread,
         working=None,
-        leverage_x=None,
         everyone=None,
         certificate=None,
         log_likelihood=float("nan"),

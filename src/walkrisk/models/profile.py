@@ -6,13 +6,15 @@ The limits of a contrast c'b at level 1 - alpha are the least and the greatest c
 
 and its P value refers 2 (l(max) - l(max with c'b = 0)) to the chi-square distribution with one degree of freedom. Both
 likelihoods are maximised under the constraints of the model, so that every b counted gives risks of 1 at most. The set
-of such b is convex, so each limit is the value of a convex program, found through its dual with bounds from either side
-(`gap`): there is no search that could miss it. A limit is infinite where the likelihood never falls that far, as below a level without events.
+of such b is convex, so each limit is the value of a convex program, found through its dual with bounds from either
+side (`gap`): there is no search that could miss it. A limit is infinite where the likelihood never falls that far, as
+below a level without events.
 
 The chi-square reference is that of a true value inside the parameter space. If nobody's true risk is 1, a maximum on
 the boundary is an event of the sample: the constraints hold in both likelihoods, and in large samples the reference is
 exact. If some true risks are 1, the distribution of the likelihood ratio is a mixture that depends on the angle between
-contrast and edge (Self & Liang 1987), and the reference an approximation, mostly on the safe side.
+contrast and edge (Self & Liang 1987), and the reference an approximation. In simulations of a slope (600 samples each,
+60 or 200 people, largest true risk 0.95 or 1, 21 to 64 % of maxima on the boundary) 95 % limits covered 96 to 97 %.
 
 References: Venzon & Moolgavkar 1988, doi 10.2307/2347496; Self & Liang 1987, doi 10.1080/01621459.1987.10478472.
 """
@@ -107,7 +109,7 @@ def profile_interval(fit: Fit, contrast: FloatArray, *, conf_level: float = 0.95
         statistic=test.statistic,
         p_value=test.p_value,
         gap=gap,
-        verdict=_verdict(gap, open_below, open_above),
+        verdict=_verdict(gap, max(abs(b) for b in (low, high, 0.0) if np.isfinite(b)), open_below, open_above),
     )
 
 
@@ -271,8 +273,8 @@ def _estimate(fit: Fit, contrast: FloatArray, ends: tuple[bool, bool]) -> float:
     return float(contrast[used] @ fit.coefficients[used]) if fit.estimable[used].all() else float("nan")
 
 
-def _verdict(gap: float, below: bool, above: bool) -> str:
-    said = [] if gap < 1e-6 else [f"The profile-likelihood limits are known to {gap:.1e} only."]
+def _verdict(gap: float, size: float, below: bool, above: bool) -> str:
+    said = [] if gap <= 1e-6 * size else [f"The profile-likelihood limits are known to {gap:.1e} only."]
     if below or above:
         side = "on either side" if below and above else "below" if below else "above"
         said.append(f"The likelihood never falls far enough {side}, so there is no finite limit there.")
@@ -280,7 +282,7 @@ def _verdict(gap: float, below: bool, above: bool) -> str:
 
 
 def _highest(fit: Fit, sample: _Sample, rows: FloatArray) -> float:
-    """The highest log-likelihood with rows (k, q) @ beta = 0; NaN if that leaves no risks strictly inside the domain."""
+    """The highest log-likelihood with rows (k, q) @ beta = 0; NaN if no risks strictly inside the domain are left."""
     family = FAMILIES[fit.method]
     x = np.asfortranarray(sample.x @ _kernel(rows, np.abs(sample.x).max(axis=0)))
     if not x.shape[1]:

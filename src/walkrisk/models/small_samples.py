@@ -169,7 +169,6 @@ def _as_fit(
         weights=used,
         outcome=outcome,
         working=working,
-        leverage_x=x * np.sqrt(working)[:, None],
         expected_bread=bread,
         rows=rows,
         converged=reached and bool(np.isfinite(bread).all()),

@@ -10,10 +10,10 @@ from walkrisk.cohorts.days import Days
 from walkrisk.cohorts.eligibility import Condition, Exclusion
 from walkrisk.cohorts.variables import Derivation
 from walkrisk.declarations import Name, option
+from walkrisk.studies.sections import Attributable, Comparison, Horizon, Standardised, Substitution
+from walkrisk.studies.vocabulary import Estimand, Method, VarianceName
 
 Kind = Literal["id", "code", "category", "boolean", "integer", "number", "date"]
-Method = Literal["modified_poisson", "log_binomial", "logistic", "cox"]
-VarianceName = Literal["HC0", "stata", "HC1", "HC2", "HC3", "cluster", "survey", "model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +53,8 @@ class Outcome:
     variable: Name
     label: str
     event_word: str = option("cases", doc="What an event is called in tables.")
-    time: Name | None = option(None, doc="Follow-up time, for Cox models.")
-    event: Name | None = option(None, doc="Event at the end of follow-up, for Cox models.")
+    time: Name | None = option(None, doc="Follow-up time, for Cox models and horizons.")
+    event: Name | None = option(None, doc="Event at the end of follow-up, for Cox models and horizons.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +99,11 @@ class Settings:
 
     outcome: Name
     method: Method = "modified_poisson"
+    estimand: Estimand | None = option(None, doc="What ratio analyses estimate, where the method leaves it open.")
     variances: tuple[VarianceName, ...] = option(("HC0",), doc="Variances reported; the first is shown in tables.")
     conf_level: float = 0.95
+    replicates: int = option(2000, doc="Bootstrap samples, where a variance or an interval is by bootstrap.")
+    seed: int = option(1, doc="Seed of the bootstrap.")
     engine: Literal["newton", "statsmodels"] = option("newton", doc="What finds the maximum; the numbers are the same.")
     min_cell: int = option(5, doc="Counts below this are suppressed in tables, figures and report.")
 
@@ -135,6 +138,7 @@ class RatioAnalysis:
     form: Literal["categories", "per_unit"] = "categories"
     outcome: Name | None = None
     method: Method | None = None
+    estimand: Estimand | None = None
     variances: tuple[VarianceName, ...] = ()
     weighted: bool = option(False, doc="Use the design's weights.")
     add: tuple[Addition, ...] = ()
@@ -156,9 +160,13 @@ class Curve:
     exposures: tuple[Name, ...] = option()
     model: Name = option()
     knot_percentiles: tuple[float, ...] = (10.0, 50.0, 90.0)
+    knots: int | None = option(None, doc="A number of knots, placed by Harrell's rule, instead of percentiles.")
     reference_percentile: float = 10.0
     step: Mapping[Name, float] = option(doc="Exposure -> distance of the grid points, from minimum to maximum.")
     mutual: bool = option(False, doc="Add the other exposures as splines with knots of their own.")
+    standardised: bool = option(False, doc="Ratios of risks averaged over everyone's covariates.")
+    lowest: bool = option(False, doc="Also the value of lowest risk between the 1st and 99th percentile.")
+    method: Method | None = None
     variance: VarianceName | None = None
     weighted: bool = False
 
@@ -174,17 +182,20 @@ class Trend:
         "quartile_median",
         "quartile_score",
     )
+    method: Method | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:
-    """Test of multiplicative interaction of an exposure's categories with a modifier."""
+    """Test of multiplicative interaction of an exposure's categories with a modifier, and joint effects of both."""
 
     analysis: Name
     exposure: Name
     modifier: Name = option(doc="A factor variable, or another exposure.")
     model: Name = option()
     drop: tuple[Name, ...] = option((), doc="Covariates the modifier replaces.")
+    additive: bool = option(False, doc="Also joint effects, ratios within strata, RERI, AP and S from the one model.")
+    method: Method | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +280,11 @@ class Study:
     curves: tuple[Curve, ...] = ()
     trends: tuple[Trend, ...] = ()
     interactions: tuple[Interaction, ...] = ()
+    standardised: tuple[Standardised, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    attributable: tuple[Attributable, ...] = ()
+    substitutions: tuple[Substitution, ...] = ()
+    horizons: tuple[Horizon, ...] = ()
     evalues: tuple[EValues, ...] = ()
     characteristics: tuple[Characteristics, ...] = ()
     tables: tuple[RatioTable, ...] = ()
