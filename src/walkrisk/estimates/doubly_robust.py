@@ -180,6 +180,8 @@ def _parts(
         raise ValueError(
             "A doubly robust risk is for everyone (ATE) or one level (ATT), not for an overlap population."
         )
+    if weights.stabilised:
+        raise ValueError("A doubly robust risk adds weighted residuals, so its weights must not be stabilised.")
     q = outcome.risks if isinstance(outcome, OutcomeModel) else outcome
     if q.shape != (len(y), len(labels)) or not np.isfinite(q).all() or (q < 0).any() or (q > 1).any():
         raise ValueError(

@@ -75,7 +75,9 @@ def fraction_intervals(
     """Each fraction with its interval on a scale: log(1 - AF) (`complementary_log`), AF, log AF or logit AF.
 
     The default holds for fractions below 0 too (more cases without the exposure); `log` and `logit` need an AF above 0
-    (and below 1) and have no limits otherwise. `std_error` and the P value are those of AF itself (AF / SE).
+    (and below 1) and have no limits otherwise. `std_error` is that of AF itself; the P value of AF = 0 is on the scale
+    of the limits for `complementary_log`, so that it agrees with them, and AF / SE otherwise (0 is at infinity on the
+    scales of `log` and `logit`).
     """
     if transform not in TRANSFORMS:
         raise ValueError(f"There is no transform '{transform}'; choose among {', '.join(TRANSFORMS)}.")
@@ -100,7 +102,10 @@ def _fraction(value: float, error: float, transform: str, z: float, df: float | 
         low, high = (value * math.exp(sign * half / value) for sign in (-1, 1))
     elif transform == "logit" and 0 < value < 1:
         low, high = logit_limits(value, half)
-    p = p_of(value / error, df) if error > 0 else NAN
+    p = NAN
+    if error > 0:
+        on_scale = transform == "complementary_log" and value < 1
+        p = p_of(-math.log1p(-value) * (1 - value) / error if on_scale else value / error, df)
     return Quantity(estimate=value, std_error=error, conf_low=low, conf_high=high, p_value=p)
 
 

@@ -50,6 +50,7 @@ class Weights:
     estimand: str = ""
     truncated: int = 0
     limits: tuple[float, float] | None = None
+    stabilised: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -122,7 +123,12 @@ def exposure_weights(
         values = values * p[index]
         parts.append(WeightPart(own, s[:, None] * (own - p) / (p * s.sum())))
     return Weights(
-        values=values, parts=tuple(parts), target=population, estimand=estimand, warnings=propensity.warnings
+        values=values,
+        parts=tuple(parts),
+        target=population,
+        estimand=estimand,
+        stabilised=stabilised,
+        warnings=propensity.warnings,
     )
 
 
@@ -188,7 +194,8 @@ def combined(*weights: Weights) -> Weights:
     values = np.prod([w.values for w in weights], axis=0)
     parts = tuple(part for w in weights for part in w.parts)
     said = tuple(dict.fromkeys(text for w in weights for text in w.warnings))
-    return replace(weights[0], values=values, parts=parts, warnings=said)
+    stabilised = any(w.stabilised for w in weights)
+    return replace(weights[0], values=values, parts=parts, stabilised=stabilised, warnings=said)
 
 
 def truncated(weights: Weights, percentiles: tuple[float, float]) -> Weights:
