@@ -29,9 +29,11 @@ import numpy as np  # noqa: E402
 import numpy.typing as npt  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path.append(str(HERE))
 
-from coverage_scenarios import DEAR, REFUSED, SCENARIOS, Found, Scenario  # noqa: E402
+from coverage_intervals import REFUSED, Found  # noqa: E402
+from coverage_regressions import DEAR  # noqa: E402
+from coverage_scenarios import SCENARIOS, Scenario  # noqa: E402
 
 FloatArray = npt.NDArray[np.float64]
 Row = dict[str, str]
@@ -80,22 +82,23 @@ def gathered(scenario: Scenario, name: str, n: int, sets: int) -> dict[tuple[str
 def summary(values: FloatArray, truth: float) -> dict[str, float]:
     """Bias, spread and coverage of values, standard errors and limits (sets, 4), with their Monte Carlo errors.
 
-    Coverage is among data sets with an interval (a limit may be infinite, not NaN); `missed_low` is the share of
-    intervals wholly below the truth. Bias is over the same data sets.
+    Coverage is among data sets with an interval, whose limits may be infinite but not NaN; `missed_low` is the share of
+    intervals wholly below the truth. Bias is over those of them with a finite estimate.
     """
     estimate, se, low, high = values.T
-    known = np.isfinite(estimate) & ~np.isnan(low) & ~np.isnan(high)
+    known = ~np.isnan(low) & ~np.isnan(high)
+    finite = known & np.isfinite(estimate)
     kept = int(known.sum())
-    if kept < 2:
+    if finite.sum() < 2:
         return {"data_sets": float(len(values)), "without_interval": 1.0}
     covered = (low[known] <= truth) & (truth <= high[known])
-    share, spread = float(covered.mean()), float(estimate[known].std(ddof=1))
-    errors = se[known][np.isfinite(se[known])]
+    share, spread = float(covered.mean()), float(estimate[finite].std(ddof=1))
+    errors = se[finite & np.isfinite(se)]
     return {
         "truth": truth,
-        "mean_estimate": float(estimate[known].mean()),
-        "bias": float(estimate[known].mean()) - truth,
-        "bias_mcse": spread / math.sqrt(kept),
+        "mean_estimate": float(estimate[finite].mean()),
+        "bias": float(estimate[finite].mean()) - truth,
+        "bias_mcse": spread / math.sqrt(int(finite.sum())),
         "empirical_sd": spread,
         "mean_se": float(errors.mean()) if len(errors) else math.nan,
         "coverage": share,
@@ -138,7 +141,7 @@ def cell(name: str, n: int, sets: int) -> tuple[list[Row], float, dict[str, int]
 
 def is_dear(interval: str, n: int) -> bool:
     """Whether an interval was made for the first data sets only."""
-    return n > 1000 and (interval == "profile likelihood" or interval[:3] in ("CR2", "CR3"))
+    return n > 1000 and (interval == "profile likelihood" or interval[:3] == "CR2")
 
 
 def _row(labels: tuple[str, ...], found: Mapping[str, float]) -> Row:

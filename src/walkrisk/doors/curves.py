@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.cohorts.categories import percentiles
-from walkrisk.doors.faults import as_faults
-from walkrisk.doors.frames import Asked, Data, ModelFrame
+from walkrisk.doors.faults import as_faults, door
+from walkrisk.doors.frames import Asked, Clusters, Data, ModelFrame, Subset
 from walkrisk.doors.ratios import asking as asking_of
 from walkrisk.doors.regression import Asking, fit_by
 from walkrisk.doors.results import Estimates, estimates, fitted_model
@@ -54,6 +54,7 @@ class Drawn:
     selection: Selection | None = None
 
 
+@door
 def dose_response(
     data: Data,
     *,
@@ -66,11 +67,13 @@ def dose_response(
     reference: float | None = None,
     at: Sequence[float] | None = None,
     standardised: bool = False,
-    cluster: str | None = None,
+    cluster: Clusters = None,
     weights: str | None = None,
     conf_level: float = 0.95,
     strata: str | None = None,
     psu: str | None = None,
+    lonely: str = "fail",
+    subset: Subset = None,
     limits: str | None = None,
     replicates: int = 2000,
     seed: int = 1,
@@ -108,9 +111,17 @@ def dose_response(
         cluster=cluster,
         strata=strata,
         psu=psu,
+        subset=subset,
     )
     question = asking_of(
-        data, asked, variance=variance, limits=limits, conf_level=conf_level, replicates=replicates, seed=seed
+        data,
+        asked,
+        variance=variance,
+        limits=limits,
+        conf_level=conf_level,
+        lonely=lonely,
+        replicates=replicates,
+        seed=seed,
     )
     frame = question.frame
     with as_faults():

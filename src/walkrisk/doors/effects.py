@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from walkrisk.doors.faults import as_faults
-from walkrisk.doors.frames import Asked, Data
+from walkrisk.doors.faults import as_faults, door
+from walkrisk.doors.frames import Asked, Clusters, Data, Subset
 from walkrisk.doors.ratios import asking as asking_of
 from walkrisk.doors.regression import Asking, fit_by
 from walkrisk.doors.results import Estimates, estimates, fitted_model
@@ -36,6 +36,7 @@ FloatArray = npt.NDArray[np.float64]
 METHODS = ("modified_poisson", "log_binomial", "logistic")
 
 
+@door
 def interaction(
     data: Data,
     *,
@@ -47,11 +48,13 @@ def interaction(
     variance: str = "HC0",
     reference: Hashable = None,
     modifier_reference: Hashable = None,
-    cluster: str | None = None,
+    cluster: Clusters = None,
     weights: str | None = None,
     conf_level: float = 0.95,
     strata: str | None = None,
     psu: str | None = None,
+    lonely: str = "fail",
+    subset: Subset = None,
     replicates: int = 2000,
     seed: int = 1,
 ) -> Estimates:
@@ -65,6 +68,9 @@ def interaction(
     ratios. reri, ap, synergy: delta limits, and with `method` ending in `mover` those by MOVER. If an exposure is
     preventive, the same again with the joint group of lowest risk as reference (stratum `recoded`). p_interaction:
     likelihood-ratio and Wald tests of the product.
+
+    `exposure` and `modifier` are columns or `categories(...)`; the other parameters are those of `risk_ratios`. Raises
+    UsageFault, DataFault or ModelFault with every reason why there is no answer.
 
     With `method="logistic"` ratios are odds ratios and RERI is an approximation for rare outcomes, which is said.
 
@@ -91,9 +97,17 @@ def interaction(
         cluster=cluster,
         strata=strata,
         psu=psu,
+        subset=subset,
     )
     question = asking_of(
-        data, asked, variance=variance, limits=None, conf_level=conf_level, replicates=replicates, seed=seed
+        data,
+        asked,
+        variance=variance,
+        limits=None,
+        conf_level=conf_level,
+        lonely=lonely,
+        replicates=replicates,
+        seed=seed,
     )
     with as_faults():
         return joint_estimates(question, method)

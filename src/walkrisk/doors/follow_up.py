@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from walkrisk.doors.faults import as_faults
-from walkrisk.doors.frames import Asked, Data
+from walkrisk.doors.faults import as_faults, door
+from walkrisk.doors.frames import Asked, Clusters, Data, Subset
 from walkrisk.doors.ratios import asking as asking_of
+from walkrisk.doors.reading import Reader
 from walkrisk.doors.regression import with_levels
 from walkrisk.doors.results import Estimates, estimates, fitted_model
 from walkrisk.doors.standardised import ALL, risk_rows
@@ -27,6 +28,7 @@ from walkrisk.models.propensity import fit_propensity
 METHODS = ("kaplan_meier", "aalen_johansen", "cox")
 
 
+@door
 def risks_at_horizon(
     data: Data,
     *,
@@ -38,18 +40,22 @@ def risks_at_horizon(
     method: str = "cox",
     variance: str = "HC0",
     reference: Hashable = None,
-    cluster: str | None = None,
+    cluster: Clusters = None,
     weights: str | None = None,
     conf_level: float = 0.95,
     strata: str | None = None,
     psu: str | None = None,
+    lonely: str = "fail",
+    subset: Subset = None,
 ) -> Estimates:
     """Risk by `horizon` in each level of an exposure, and risk ratios and differences.
 
     `time` is follow-up in the unit of `horizon`, `event` 1 for an event and 0 for its end (for `aalen_johansen` 2 is a
     competing event). `kaplan_meier` and `aalen_johansen` estimate within levels, with `covariates` under inverse
     probability weights of the exposure; `cox` standardises a Cox model (Breslow baseline) over the covariates. The
-    variance is by each person's influence, so clusters and survey designs carry.
+    variance is by each person's influence, so clusters and survey designs carry. Rows: risk, risk_ratio,
+    risk_difference, odds_ratio and nnt by level; the other parameters are those of `risk_ratios`. Raises UsageFault,
+    DataFault or ModelFault with every reason why there is no answer.
 
     >>> from walkrisk import example_cohort, risks_at_horizon
     >>> found = risks_at_horizon(
@@ -77,9 +83,12 @@ def risks_at_horizon(
         cluster=cluster,
         strata=strata,
         psu=psu,
+        subset=subset,
         extra=(time, event),
     )
-    question = with_levels(asking_of(frame_data, asked, variance=variance, limits=None, conf_level=conf_level))
+    question = with_levels(
+        asking_of(frame_data, asked, variance=variance, limits=None, conf_level=conf_level, lonely=lonely)
+    )
     frame, choice = question.frame, question.choice
     factor = frame.exposure
     assert isinstance(factor, Factor)
@@ -120,10 +129,13 @@ def risks_at_horizon(
 OUTCOME = "event by the end of follow-up"
 
 
-def _with_outcome(data: Data, event: str) -> dict[str, Any]:
-    """The columns of the data with the 0/1 outcome that the frame checks: any event of the cause."""
-    columns: dict[str, Any] = {str(name): data[str(name)] for name in data}
-    if event in columns:
-        values = np.asarray(data[event], dtype=np.float64)
-        columns[OUTCOME] = np.where(np.isnan(values), np.nan, values == 1)
-    return columns
+def _with_outcome(data: Data, event: str) -> Data:
+    """The data with the 0/1 outcome that the frame checks: any event of the cause. Faults are left to the frame."""
+    if not isinstance(data, (pd.DataFrame, Mapping)) or event not in data:
+        return data
+    n = len(data) if isinstance(data, pd.DataFrame) else int(np.size(data[event]))
+    values = Reader(data, n).column(event, "event")
+    outcome = np.where(np.isnan(values), np.nan, values == 1)
+    if isinstance(data, pd.DataFrame):
+        return data.assign(**{OUTCOME: outcome})
+    return {**data, OUTCOME: outcome}

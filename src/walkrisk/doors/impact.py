@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from walkrisk.doors.faults import as_faults
-from walkrisk.doors.frames import Asked, Data
+from walkrisk.doors.faults import as_faults, door
+from walkrisk.doors.frames import Asked, Clusters, Data, Subset
 from walkrisk.doors.ratios import asking as asking_of
 from walkrisk.doors.regression import Asking, fit_by, level_counts, with_levels
 from walkrisk.doors.results import Estimates, estimates, fitted_model
@@ -30,6 +30,7 @@ FORMULAS = ("standardised", "miettinen", "levin")
 METHODS = ("logistic", "modified_poisson", "log_binomial")
 
 
+@door
 def attributable_fractions(
     data: Data,
     *,
@@ -40,11 +41,13 @@ def attributable_fractions(
     method: str | None = None,
     variance: str = "HC0",
     reference: Hashable = None,
-    cluster: str | None = None,
+    cluster: Clusters = None,
     weights: str | None = None,
     conf_level: float = 0.95,
     strata: str | None = None,
     psu: str | None = None,
+    lonely: str = "fail",
+    subset: Subset = None,
     transform: str = "complementary_log",
 ) -> Estimates:
     """The fraction of cases that would not have been, had everyone been at the reference level of an exposure.
@@ -53,7 +56,8 @@ def attributable_fractions(
     model's risk ratios, Miettinen and Bruzzi; modified Poisson) or `levin` (from the exposure of everyone; biased with
     adjusted ratios). `method` names another model. Rows: `paf` for each level of the exposure (its part) and `total`,
     with limits on the scale of `transform` (complementary_log, identity, log, logit); where the total is below 0 the
-    exposure prevents cases, and `details["prevented"]` has the prevented fraction.
+    exposure prevents cases, and `details["prevented"]` has the prevented fraction. Raises UsageFault, DataFault or
+    ModelFault with every reason why there is no answer.
 
     >>> from walkrisk import attributable_fractions, example_cohort
     >>> found = attributable_fractions(example_cohort(), outcome="event", exposure="smoking", covariates=["age", "sex"])
@@ -78,8 +82,9 @@ def attributable_fractions(
         cluster=cluster,
         strata=strata,
         psu=psu,
+        subset=subset,
     )
-    question = with_levels(asking_of(data, asked, variance=variance, limits=None, conf_level=conf_level))
+    question = with_levels(asking_of(data, asked, variance=variance, limits=None, conf_level=conf_level, lonely=lonely))
     fit = fit_by(model, question.frame)
     choice = question.choice
     with as_faults():

@@ -35,6 +35,7 @@ class Options:
 
     standard: Standard = field(default_factory=Standard)
     weighting: Weighting = field(default_factory=Weighting)
+    correlation: str | None = None  # working correlation of estimating equations
 
 
 def methods_for(estimand: str) -> tuple[str, ...]:
@@ -45,11 +46,13 @@ def methods_for(estimand: str) -> tuple[str, ...]:
 def answer(asking: Asking, method: str, estimand: str, options: Options) -> Estimates:
     """Estimates of `estimand` by one method or `auto`. Raises UsageFault for a method that is none."""
     known = methods_for(estimand)
+    if options.correlation is not None and method not in ("modified_poisson", "logistic"):
+        raise UsageFault(f"`correlation` is for method modified_poisson or logistic, not for {method}.")
     if method == "auto":
         return _automatic(asking, estimand, options)
     if method not in known:
         raise UsageFault(
-            f"there is no method {method!r} for a {estimand.replace('_', ' ')}{suggest(method, known) or '.'} "
+            f"There is no method {method!r} for a {estimand.replace('_', ' ')}{suggest(method, known) or '.'} "
             f"The choices are auto, {', '.join(known)}."
         )
     return _by(asking, method, estimand, options)
@@ -62,7 +65,7 @@ def _by(asking: Asking, method: str, estimand: str, options: Options, **more: An
         return weighted(asking, method, options.weighting, estimands=(estimand,), **more)
     if method == "mantel_haenszel":
         return mantel_haenszel_rows(asking, estimands=(estimand,), **more)
-    return regression(asking, method, **more)
+    return regression(asking, method, correlation=options.correlation, **more)
 
 
 def _automatic(asking: Asking, estimand: str, options: Options) -> Estimates:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from walkrisk.doors.faults import as_faults
+from walkrisk.doors.faults import as_faults, door
 from walkrisk.doors.results import ON_LOG_SCALE, Estimates, FittedModel, estimates
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.rows import CurvePoint, Estimate
@@ -17,6 +17,7 @@ from walkrisk.sensitivity.pooling import Pooled, PooledScalar, pool_coefficients
 TESTS = ("p_trend", "p_interaction", "p_nonlinearity", "nnt", "e_value", "e_value_ci")
 
 
+@door
 def pool(sets: Sequence[Estimates], *, dfcom: float | None = None, conf_level: float = 0.95) -> Estimates:
     """One set of estimates from those of m imputed data sets, asked in the same way of each.
 

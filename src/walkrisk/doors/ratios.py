@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from walkrisk.doors.frames import Asked, Data, ModelFrame, model_frame
+from walkrisk.doors.faults import door
+from walkrisk.doors.frames import Asked, Clusters, Data, Subset, model_frame
 from walkrisk.doors.methods import (
     ODDS_RATIO,
     RISK_DIFFERENCE,
@@ -20,16 +22,23 @@ from walkrisk.doors.methods import (
 )
 from walkrisk.doors.regression import Asking
 from walkrisk.doors.results import Estimates, WalkriskWarning, estimates
-from walkrisk.doors.standardised import ALL, Intervals, Standard, standardised
+from walkrisk.doors.standardised import (
+    ALL,
+    Intervals,
+    Population,
+    RiskLimits,
+    Standard,
+    population_weights,
+    standardised,
+)
 from walkrisk.doors.terms import DeclaredTerm, MainTerm
 from walkrisk.doors.variances import BOOTSTRAP, chosen
+from walkrisk.doors.weighted import LOSS, PROPENSITY, Weighting, weighted
 from walkrisk.doors.weighted import METHODS as WEIGHTED
-from walkrisk.doors.weighted import Weighting, weighted
 from walkrisk.errors import ModelFault, UsageFault, WalkriskError
 from walkrisk.estimates.rows import Estimate
 
 FloatArray = npt.NDArray[np.float64]
-Population = str | npt.ArrayLike | None
 
 SIDE_BY_SIDE = (
     "modified_poisson",
@@ -54,15 +63,17 @@ def asking(
     conf_level: float,
     replicates: int = 2000,
     seed: int = 1,
+    lonely: str = "fail",
 ) -> Asking:
     """A question with its rows, its variance and its level of confidence checked."""
     if not 0.5 <= conf_level < 1:
         raise UsageFault(f"`conf_level` must be from 0.5 to below 1, got {conf_level}; 0.95 is usual.")
     frame = model_frame(data, asked)
-    choice = chosen(frame, variance, limits=limits, replicates=replicates, seed=seed)
+    choice = chosen(frame, variance, limits=limits, replicates=replicates, seed=seed, lonely=lonely)
     return Asking(frame=frame, choice=choice, conf_level=conf_level)
 
 
+@door
 def risk_ratios(
     data: Data,
     *,
@@ -72,15 +83,18 @@ def risk_ratios(
     method: str = "auto",
     variance: str = "HC0",
     reference: Hashable = None,
-    cluster: str | None = None,
+    cluster: Clusters = None,
     weights: str | None = None,
     conf_level: float = 0.95,
     strata: str | None = None,
     psu: str | None = None,
+    lonely: str = "fail",
+    subset: Subset = None,
     limits: str | None = None,
     at: Sequence[float] = (),
     replicates: int = 2000,
     seed: int = 1,
+    correlation: str | None = None,
 ) -> Estimates:
     """Adjusted risk ratios of a 0/1 outcome by level of an exposure, or per unit of a numeric one.
 
@@ -96,7 +110,12 @@ def risk_ratios(
 
     `variance`: HC0 to HC5, stata, MBN, FG, model; with `cluster` cluster (CR1), CR0 to CR3, KC; with `strata` and `psu`
     survey; bootstrap (`replicates` samples by `seed`). `limits` "t" takes Student's t (the default of CR2 and CR3).
-    `at` are the values of a numeric exposure that marginal methods compare, the first the reference.
+    `at` are the values of a numeric exposure that marginal methods compare, the first the reference. `weights` is a
+    column; `cluster` a column or a list of crossed ones; `strata` and `psu` are those of a survey, a stratum with one
+    PSU is refused unless `lonely` says what it adds ("adjust" or "certainty"). `subset` (a 0/1 column, or a mask) are
+    the rows to analyse: unlike rows taken out beforehand, the others still count in the survey design. `correlation`
+    ("exchangeable", "ar1", "unstructured", "independence") solves generalised estimating equations within clusters, for
+    modified_poisson and logistic. The interval is Wald's (`conf_level`), by profile likelihood on a boundary.
 
     Returns `Estimates`. Raises UsageFault, DataFault or ModelFault with every reason why there is no answer.
 
@@ -116,6 +135,7 @@ def risk_ratios(
     return _asked(RISK_RATIO, data, locals())
 
 
+@door
 def risk_differences(
     data: Data,
     *,
@@ -125,11 +145,13 @@ def risk_differences(
     method: str = "auto",
     variance: str = "HC0",
     reference: Hashable = None,
-    cluster: str | None = None,
+    cluster: Clusters = None,
     weights: str | None = None,
     conf_level: float = 0.95,
     strata: str | None = None,
     psu: str | None = None,
+    lonely: str = "fail",
+    subset: Subset = None,
     limits: str | None = None,
     at: Sequence[float] = (),
     replicates: int = 2000,
@@ -139,7 +161,7 @@ def risk_differences(
 
     `method`: `identity_binomial` (maximum likelihood under 0 to 1), `identity_poisson`, `linear` (least squares, for
     which HC3 is the usual variance), or a marginal method of `risk_ratios`. `auto` takes identity_binomial if its
-    maximum lies inside, else standardisation after a logistic model.
+    maximum lies inside, else standardisation after a logistic model. Returns `Estimates`; raises as `risk_ratios` does.
 
     >>> from walkrisk import example_cohort, risk_differences
     >>> found = risk_differences(example_cohort(), outcome="event", exposure="smoking", covariates=["age", "sex"])
@@ -163,18 +185,19 @@ def _asked(estimand: str, data: Data, named: dict[str, Any]) -> Estimates:
         replicates=named["replicates"],
         seed=named["seed"],
     )
-    made = answer(question, named["method"], estimand, Options(standard=standard))
-    return made
+    options = Options(standard=standard, correlation=named.get("correlation"))
+    return answer(question, named["method"], estimand, options)
 
 
-CHOICE = ("variance", "limits", "conf_level", "replicates", "seed")
-ASKED = ("outcome", "exposure", "covariates", "reference", "weights", "cluster", "strata", "psu")
+CHOICE = ("variance", "limits", "conf_level", "replicates", "seed", "lonely")
+ASKED = ("outcome", "exposure", "covariates", "reference", "weights", "cluster", "strata", "psu", "subset")
 
 
 def _as_asked(named: dict[str, Any]) -> Asked:
     return Asked(**{k: named[k] for k in ASKED})
 
 
+@door
 def standardised_risks(
     data: Data,
     *,
@@ -184,11 +207,13 @@ def standardised_risks(
     method: str = "standardisation_logistic",
     variance: str = "HC0",
     reference: Hashable = None,
-    cluster: str | None = None,
+    cluster: Clusters = None,
     weights: str | None = None,
     conf_level: float = 0.95,
     strata: str | None = None,
     psu: str | None = None,
+    lonely: str = "fail",
+    subset: Subset = None,
     limits: str | None = None,
     at: Sequence[float] = (),
     population: Population = None,
@@ -196,6 +221,7 @@ def standardised_risks(
     intervals: Intervals = "delta",
     replicates: int = 2000,
     seed: int = 1,
+    risk_limits: RiskLimits = "logit",
 ) -> Estimates:
     """Risks under each level of an exposure standardised over covariates (g-computation), and their contrasts.
 
@@ -204,7 +230,9 @@ def standardised_risks(
     Standardised over everyone, or over `population`: a level of the exposure (those exposed to it), or a mask or
     weights (a value for each row of `data`). `sampled` adds the sampling of the covariates to the variance
     (M-estimation); without, covariates are taken as fixed. `intervals`: "delta", or by bootstrap "percentile", "bca",
-    "basic", "normal". A numeric exposure needs `at`, the values to compare.
+    "basic", "normal". A numeric exposure needs `at`, the values to compare. `risk_limits` is the scale on which limits
+    of a risk are symmetric: "logit" (within 0 to 1, and better for small risks), "identity" or "log".
+    The other parameters are those of `risk_ratios`. Raises UsageFault, DataFault or ModelFault.
 
     >>> from walkrisk import example_cohort, standardised_risks
     >>> found = standardised_risks(example_cohort(), outcome="event", exposure="smoking", covariates=["age", "sex"])
@@ -219,12 +247,13 @@ def standardised_risks(
     if variance == BOOTSTRAP and intervals == "delta":
         intervals = "percentile"
     standard = Standard(
-        population=_population(question.frame, population),
+        population=population_weights(question.frame, population),
         sampled=sampled,
         at=tuple(float(v) for v in at),
         intervals=intervals,
         replicates=replicates,
         seed=seed,
+        risk_limits=risk_limits,
     )
     return standardised(question, full, standard, estimands=ALL)
 
@@ -235,28 +264,7 @@ def _short(method: str) -> str:
     return method.removeprefix("modified_")
 
 
-def _population(frame: ModelFrame, population: Population) -> FloatArray | None:
-    """The standard population as weights of the complete rows."""
-    if population is None or (isinstance(population, str) and population == "everyone"):
-        return None
-    if isinstance(population, str):
-        if population not in frame.levels and frame.levels:
-            raise UsageFault(
-                f"`population` {population!r} is no level of the exposure ({', '.join(frame.levels)}); "
-                "give one, or a mask with a value for each row."
-            )
-        exposure = frame.exposure
-        labels: tuple[str, ...] = getattr(exposure, "labels", ("0", "1"))
-        if population not in labels:
-            raise UsageFault(f"`population` {population!r} is no level of the exposure ({', '.join(labels)}).")
-        codes = getattr(exposure, "levels", (0.0, 1.0))
-        return np.asarray(frame.columns[exposure.name] == codes[labels.index(population)], dtype=np.float64)
-    values = np.asarray(population, dtype=np.float64)
-    if values.shape != frame.rows.shape:
-        raise UsageFault(f"`population` has {values.size} values for {frame.rows.size} rows; give one for each row.")
-    return np.asarray(values[frame.rows])
-
-
+@door
 def weighted_risks(
     data: Data,
     *,
@@ -266,23 +274,35 @@ def weighted_risks(
     method: str = "iptw",
     variance: str = "HC0",
     reference: Hashable = None,
-    cluster: str | None = None,
+    cluster: Clusters = None,
     weights: str | None = None,
     conf_level: float = 0.95,
     strata: str | None = None,
     psu: str | None = None,
+    lonely: str = "fail",
+    subset: Subset = None,
     estimand: str = "ATE",
     target: str | None = None,
     stabilised: bool = True,
     truncate: tuple[float, float] | None = None,
     fixed: bool = False,
+    risk_limits: RiskLimits = "logit",
+    propensity_covariates: Sequence[str | DeclaredTerm] | None = None,
+    loss_covariates: Sequence[str | DeclaredTerm] | None = None,
 ) -> Estimates:
     """Risks by level of a categorical exposure by inverse probability weighting, alone or doubly robust.
 
     `method`: `iptw` (Hajek), `aipw` or `tmle` (with a logistic outcome model of the same covariates). `estimand`: ATE
     (everyone), ATT (people of level `target`) or ATO (overlap). `truncate` gives percentiles beyond which weights are
-    cut off. The variance accounts for the estimation of the weights (`fixed` takes them as known). `details` hold the
-    weights' summary and the balance of covariates.
+    cut off. The variance accounts for the estimation of the weights (`fixed` takes them as known).
+
+    `propensity_covariates` are the terms of the model of the exposure, where they are not the `covariates` (those of
+    the outcome model of aipw and tmle). With `loss_covariates` (iptw) rows without an outcome are people lost to
+    follow-up: those observed also weigh 1 over their probability to be observed given these terms and the exposure, and
+    the variance accounts for that model too. `risk_limits` as in `standardised_risks`, the others as in `risk_ratios`.
+
+    Rows: risk, risk_ratio, risk_difference, odds_ratio and nnt by level. `details` hold the weights' summary and the
+    balance of covariates. Raises UsageFault, DataFault or ModelFault.
 
     >>> from walkrisk import example_cohort, weighted_risks
     >>> found = weighted_risks(example_cohort(), outcome="event", exposure="smoking", covariates=["age", "sex"])
@@ -295,11 +315,20 @@ def weighted_risks(
     if method not in WEIGHTED:
         raise UsageFault(f"`method` must be one of {', '.join(WEIGHTED)}, got {method!r}.")
     asked = _as_asked(locals())
-    question = asking(data, asked, variance=variance, limits=None, conf_level=conf_level)
-    weighting = Weighting(estimand=estimand, target=target, stabilised=stabilised, truncate=truncate, fixed=fixed)
+    further = {PROPENSITY: propensity_covariates, LOSS: loss_covariates}
+    asked = replace(
+        asked,
+        also={what: terms for what, terms in further.items() if terms is not None},
+        outcome_may_lack=loss_covariates is not None,
+    )
+    question = asking(data, asked, variance=variance, limits=None, conf_level=conf_level, lonely=lonely)
+    weighting = Weighting(
+        estimand=estimand, target=target, stabilised=stabilised, truncate=truncate, fixed=fixed, risk_limits=risk_limits
+    )
     return weighted(question, method, weighting)
 
 
+@door
 def compare_methods(
     data: Data,
     *,
@@ -309,11 +338,13 @@ def compare_methods(
     methods: Sequence[str] = SIDE_BY_SIDE,
     variance: str = "HC0",
     reference: Hashable = None,
-    cluster: str | None = None,
+    cluster: Clusters = None,
     weights: str | None = None,
     conf_level: float = 0.95,
     strata: str | None = None,
     psu: str | None = None,
+    lonely: str = "fail",
+    subset: Subset = None,
     limits: str | None = None,
     at: Sequence[float] = (),
     replicates: int = 2000,
@@ -322,12 +353,16 @@ def compare_methods(
     """The same question by several methods: one row a level and method, in the order of `methods`.
 
     A method that has no answer is left out of the rows, and `warnings` say why. Conditional and marginal ratios answer
-    different questions (the `method` says which is which) and differ where the ratio is not the same for everyone.
+    different questions (the `method` says which is which) and differ where the ratio is not the same for everyone. The
+    parameters are those of `risk_ratios`. Returns `Estimates`; raises UsageFault or DataFault, and ModelFault if no
+    method has an answer.
 
     >>> from walkrisk import compare_methods, example_cohort
     >>> found = compare_methods(example_cohort(), outcome="event", exposure="sex", covariates=["smoking"])
     >>> sorted({r.method for r in found.rows})[:3]
     ['aipw', 'bias_reduced_poisson', 'case_duplication']
+
+    Reference: Naimi & Whitcomb 2020 doi 10.1093/aje/kwaa044.
     """
     named = locals()
     question = asking(data, _as_asked(named), **{k: named[k] for k in CHOICE})
@@ -336,7 +371,7 @@ def compare_methods(
     said: list[str] = question.said()
     unknown = [m for m in methods if m not in methods_for(RISK_RATIO)]
     if unknown:
-        raise UsageFault(f"there is no method {', '.join(unknown)}; choose from {', '.join(methods_for(RISK_RATIO))}.")
+        raise UsageFault(f"There is no method {', '.join(unknown)}; choose from {', '.join(methods_for(RISK_RATIO))}.")
     for method in methods:
         estimand = ODDS_RATIO if method in ("logistic", "firth_logistic") else RISK_RATIO
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from walkrisk.estimates.rows import Estimate, critical_value
 from walkrisk.models.case_duplication import case_duplication
 from walkrisk.models.design import Design, Factor, Linear
 from walkrisk.models.fit import Fit, fit_model
+from walkrisk.models.gee import Correlation, Gee, gee
 from walkrisk.models.small_samples import bias_reduced
 
 FloatArray = npt.NDArray[np.float64]
@@ -113,12 +115,11 @@ def level_counts(frame: ModelFrame) -> tuple[LevelCount, ...]:
     return tuple(out)
 
 
-def ratios_of(asking: Asking, fit: Fit, method: str) -> list[Estimate]:
+def ratios_of(asking: Asking, fit: Fit, method: str, covariance: FloatArray) -> list[Estimate]:
     """Rows of the exposure's coefficients: by level, or per unit of a numeric exposure."""
     exposure = asking.frame.exposure
     row = asking.row(ESTIMANDS[method], method)
-    with as_faults():
-        covariances = {asking.choice.name: asking.choice.covariance(fit)}
+    covariances = {asking.choice.name: covariance}
     if isinstance(exposure, Factor):
         made = level_ratios(fit, exposure, level_counts(asking.frame), covariances, row=row, z=asking.z)
     else:
@@ -139,16 +140,60 @@ def _with_df(asking: Asking, fit: Fit, row: Estimate) -> Estimate:
     return with_t_limits(row, asking.choice.df(fit, contrast), asking.conf_level)
 
 
-def regression(asking: Asking, method: str, *, fit: Fit | None = None, tried: tuple[str, ...] = ()) -> Estimates:
-    """Estimates of one regression method."""
+def regression(
+    asking: Asking,
+    method: str,
+    *,
+    fit: Fit | None = None,
+    tried: tuple[str, ...] = (),
+    correlation: str | None = None,
+) -> Estimates:
+    """Estimates of one regression method; with `correlation` by generalised estimating equations."""
     if not isinstance(asking.frame.exposure, (Factor, Linear)):
         raise UsageFault(
             f"{asking.frame.exposure_name} enters as a curve, so no single ratio describes it; use dose_response(...)."
         )
+    said, details = asking.said(), dict[str, Any]()
+    if correlation is not None:
+        made = _by_equations(asking, method, correlation)
+        fit, details = made.fit, {"correlation": correlation, "alpha": made.alpha, "scale": made.phi}
+        if asking.choice.name == "cluster":
+            asking = replace(asking, choice=replace(asking.choice, name="CR0", sentences=()))
+            said = [*asking.said(), "The variance of the estimating equations is CR0, their plain sandwich."]
     fit = fit or fit_by(method, asking.frame)
-    rows = ratios_of(asking, fit, method)
-    model = fitted_model(fit, asking.choice.name, asking.choice.covariance(fit))
-    return estimates(rows, fit=model, said=[*asking.said(), *_no_ratio(asking, fit)], tried=tried)
+    with as_faults():
+        covariance = asking.choice.covariance(fit)
+    rows = ratios_of(asking, fit, method, covariance)
+    model = fitted_model(fit, asking.choice.name, covariance)
+    return estimates(rows, fit=model, said=[*said, *_no_ratio(asking, fit)], tried=tried, details=details)
+
+
+def _by_equations(asking: Asking, method: str, correlation: str) -> Gee:
+    frame, allowed = asking.frame, ("cluster", "CR0", "CR1", "CR1S")
+    faults = []
+    if method not in ("modified_poisson", "logistic"):
+        faults.append(f"`correlation` is for modified_poisson and logistic, not for {method}.")
+    if frame.cluster is None or frame.cluster.ndim > 1:
+        faults.append("`correlation` needs `cluster`, one column that says which rows belong together.")
+    elif asking.choice.name not in allowed:
+        faults.append(f"`variance` with `correlation` is one of {', '.join(allowed)}, got {asking.choice.name!r}.")
+    if correlation not in get_args(Correlation):
+        faults.append(f"`correlation` must be one of {', '.join(get_args(Correlation))}, got {correlation!r}.")
+    if faults:
+        raise UsageFault(faults)
+    assert frame.cluster is not None
+    with as_faults():
+        made = gee(
+            method,
+            frame.design(),
+            frame.y,
+            frame.cluster,
+            correlation=correlation,  # type: ignore[arg-type]
+            weights=frame.weights,
+        )
+    if not made.fit.converged:
+        raise ModelFault(made.fit.warnings or "The estimating equations have no solution; choose independence.")
+    return made
 
 
 def _no_ratio(asking: Asking, fit: Fit) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,10 @@ class Estimates:
     details: dict[str, Any]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an estimate, with the columns of `estimates.csv`."""
-        return pd.DataFrame([asdict(row) for row in self.rows], columns=list(COLUMNS))
+        """One row an estimate, with the columns of `estimates.csv`; NaN (or NA of a count) where there is none."""
+        frame = pd.DataFrame([asdict(row) for row in self.rows], columns=list(COLUMNS))
+        kinds: dict[str, Any] = dict.fromkeys(("estimate", "std_error", "conf_low", "conf_high", "p_value"), np.float64)
+        return frame.astype({**kinds, "n": "Int64", "events": "Int64"})
 
     def curve_frame(self) -> pd.DataFrame:
         """One row a point of the dose-response curve, with the columns of `curves.csv`; empty without one."""
@@ -87,6 +90,13 @@ class Estimates:
         widths = [max(len(line[i]) for line in [HEAD, *lines]) for i in range(len(HEAD))]
         table = ["  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() for line in [HEAD, *lines]]
         return "\n".join([*table, *self.tried, *self.warnings])
+
+    def _repr_html_(self) -> str:
+        """The same table and sentences for a notebook."""
+        head = "".join(f"<th>{escape(t)}</th>" for t in HEAD)
+        body = "".join("<tr>" + "".join(f"<td>{escape(t)}</td>" for t in _line(row)) + "</tr>" for row in self.rows)
+        said = "".join(f"<p>{escape(t)}</p>" for t in (*self.tried, *self.warnings))
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{said}"
 
 
 HEAD = ("estimand", "level", "n", "events", "estimate (interval)", "P", "method", "variance")
@@ -145,12 +155,36 @@ def estimates(
     details: dict[str, Any] | None = None,
 ) -> Estimates:
     """`Estimates` whose sentences are also raised as `WalkriskWarning`, so that nobody misses them."""
+    shown = tuple(_finite(row) for row in rows)
     sentences = tuple(dict.fromkeys([*said, *(fit.warnings if fit else ())]))
-    for sentence in sentences:
-        warnings.warn(sentence, WalkriskWarning, stacklevel=3)
+    for text in sentences:
+        warnings.warn(text, WalkriskWarning, stacklevel=3)
     return Estimates(
-        rows=tuple(rows), fit=fit, curve=tuple(curve), warnings=sentences, tried=tuple(tried), details=details or {}
+        rows=shown, fit=fit, curve=tuple(curve), warnings=sentences, tried=tuple(tried), details=details or {}
     )
+
+
+ROUNDING = 1e-8
+
+
+def _finite(row: Estimate) -> Estimate:
+    """A row without an estimate that is no number, without a variance of 0 (only fits of nothing have it), and without
+    what rounding adds: a risk a hair beyond 0 or 1, a limit a hair on the wrong side of the estimate."""
+    v, low, high = row.estimate, row.conf_low, row.conf_high
+    if v is None:
+        return row
+    if not np.isfinite(v):
+        return replace(row, estimate=None, std_error=None, conf_low=None, conf_high=None, p_value=None)
+    if row.std_error is not None and not row.std_error > 0:
+        row, low, high = replace(row, std_error=None, conf_low=None, conf_high=None, p_value=None), None, None
+    slack = ROUNDING * max(1.0, abs(v))
+    if row.estimand == "risk" and (-slack <= v < 0 or 1 < v <= 1 + slack):
+        row = replace(row, estimate=min(max(v, 0.0), 1.0))
+    if row.estimand != "nnt" and low is not None and v < low <= v + slack:
+        row = replace(row, conf_low=v)
+    if row.estimand != "nnt" and high is not None and v - slack <= high < v:
+        row = replace(row, conf_high=v)
+    return row
 
 
 def with_t_limits(row: Estimate, df: float, conf_level: float) -> Estimate:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.doors.faults import as_faults
+from walkrisk.doors.frames import ModelFrame
 from walkrisk.doors.regression import Asking, fit_by, level_counts, with_levels
 from walkrisk.doors.results import Estimates, estimates, fitted_model
 from walkrisk.doors.variances import BOOTSTRAP
@@ -24,7 +25,9 @@ from walkrisk.models.design import Design, Factor, Linear
 from walkrisk.models.fit import Fit
 
 FloatArray = npt.NDArray[np.float64]
+Population = str | npt.ArrayLike | None
 Intervals = Literal["delta", "normal", "basic", "percentile", "bca"]
+RiskLimits = Literal["logit", "identity", "log"]  # the scale on which limits of a risk are symmetric
 
 MODELS = {
     "standardisation_logistic": "logistic",
@@ -48,6 +51,29 @@ class Standard:
     intervals: Intervals = "delta"
     replicates: int = 2000
     seed: int = 1
+    risk_limits: RiskLimits = "logit"
+
+
+def population_weights(frame: ModelFrame, population: Population) -> FloatArray | None:
+    """The standard population as weights of the complete rows."""
+    if population is None or (isinstance(population, str) and population == "everyone"):
+        return None
+    if isinstance(population, str):
+        if population not in frame.levels and frame.levels:
+            raise UsageFault(
+                f"`population` {population!r} is no level of the exposure ({', '.join(frame.levels)}); "
+                "give one, or a mask with a value for each row."
+            )
+        exposure = frame.exposure
+        labels: tuple[str, ...] = getattr(exposure, "labels", ("0", "1"))
+        if population not in labels:
+            raise UsageFault(f"`population` {population!r} is no level of the exposure ({', '.join(labels)}).")
+        codes = getattr(exposure, "levels", (0.0, 1.0))
+        return np.asarray(frame.columns[exposure.name] == codes[labels.index(population)], dtype=np.float64)
+    values = np.asarray(population, dtype=np.float64)
+    if values.shape != frame.rows.shape:
+        raise UsageFault(f"`population` has {values.size} values for {frame.rows.size} rows; give one for each row.")
+    return np.asarray(values[frame.rows])
 
 
 def scenarios(asking: Asking, standard: Standard) -> Mapping[str, Design]:
@@ -88,7 +114,7 @@ def standardised(
             matrix = risk_covariance(
                 risks, fit, choice.name, cluster=choice.cluster, design=choice.survey, unconditional=standard.sampled
             )
-            rows = _delta_rows(asking, method, risks, matrix, choice.df(fit))
+            rows = _delta_rows(asking, method, risks, matrix, choice.df(fit), standard.risk_limits)
             said, details = [*asking.said(), *risks.warnings], {"risk_covariance": matrix}
         else:
             rows, said = _bootstrap_rows(asking, method, fit, designs, standard)
@@ -99,7 +125,13 @@ def standardised(
 
 
 def risk_rows(
-    asking: Asking, method: str, levels: Sequence[str], risks: FloatArray, covariance: FloatArray
+    asking: Asking,
+    method: str,
+    levels: Sequence[str],
+    risks: FloatArray,
+    covariance: FloatArray,
+    *,
+    risk_limits: RiskLimits = "logit",
 ) -> list[Estimate]:
     """Rows of risks (K,) of levels and their contrasts by the delta method, from their covariance (K, K)."""
     none = np.zeros(len(levels), dtype=np.intp)
@@ -115,12 +147,14 @@ def risk_rows(
         population=asking.frame.n,
         warnings=(),
     )
-    return _delta_rows(asking, method, as_risks, covariance, math.inf)
+    return _delta_rows(asking, method, as_risks, covariance, math.inf, risk_limits)
 
 
-def _delta_rows(asking: Asking, method: str, risks: StandardisedRisks, matrix: FloatArray, df: float) -> list[Estimate]:
+def _delta_rows(
+    asking: Asking, method: str, risks: StandardisedRisks, matrix: FloatArray, df: float, scale: RiskLimits
+) -> list[Estimate]:
     finite = None if math.isinf(df) else df
-    by_level = level_risks(risks, matrix, conf_level=asking.conf_level, df=finite, scale="logit")
+    by_level = level_risks(risks, matrix, conf_level=asking.conf_level, df=finite, scale=scale)
     compared = risk_contrasts(risks, matrix, conf_level=asking.conf_level, df=finite)
     return _rows(asking, method, risks.levels, by_level, compared)
 

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from walkrisk.doors.faults import as_faults
+from walkrisk.doors.frames import ModelFrame
 from walkrisk.doors.regression import Asking, level_counts, with_levels
 from walkrisk.doors.results import Estimates, estimates
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.rows import Estimate, two_sided_p
 from walkrisk.estimates.stratified import MantelHaenszel, mantel_haenszel_levels
 from walkrisk.estimates.two_by_two import Interval
-from walkrisk.models.design import Factor
+from walkrisk.models.design import Factor, Linear, Product, Term
 
 ESTIMANDS = ("risk_ratio", "risk_difference", "odds_ratio")
 
@@ -33,9 +34,7 @@ def mantel_haenszel_rows(
     frame = asking.frame
     exposure = frame.exposure
     assert isinstance(exposure, Factor)
-    numeric = [
-        t.name if not hasattr(t, "first") else "a product" for t in frame.covariates if not isinstance(t, Factor)
-    ]
+    numeric = [_name(t) for t in frame.covariates if not _makes_strata(t, frame)]
     faults = []
     if numeric:
         faults.append(
@@ -46,7 +45,7 @@ def mantel_haenszel_rows(
         faults.append("Mantel-Haenszel knows no weights, clusters or survey design; choose a regression method.")
     if faults:
         raise UsageFault(faults)
-    strata = [frame.columns[t.name] for t in frame.covariates if isinstance(t, Factor)] or [np.zeros(frame.n)]
+    strata = [frame.columns[_name(t)] for t in frame.covariates] or [np.zeros(frame.n)]
     with as_faults():
         made = mantel_haenszel_levels(
             frame.columns[exposure.name],
@@ -57,8 +56,24 @@ def mantel_haenszel_rows(
             conf_level=asking.conf_level,
         )
     rows = [row for estimand in ESTIMANDS if estimand in estimands for row in _rows(asking, made, estimand)]
+    none = [r.level for r in rows if r.estimate is None and r.n]
     said = [*frame.sentences, *(sentence for m in made for sentence in m.sentences)]
+    if none:
+        said.append(
+            f"{', '.join(dict.fromkeys(none))}: not estimable, as it or the reference has no cases in any stratum."
+        )
     return estimates(rows, said=said, tried=tried, details={"tests": _tests(made)})
+
+
+def _name(term: Term) -> str:
+    return "a product" if isinstance(term, Product) else term.name
+
+
+def _makes_strata(term: Term, frame: ModelFrame) -> bool:
+    """Whether a covariate has levels: a factor, or a 0/1 number."""
+    if isinstance(term, Linear):
+        return bool(np.isin(frame.columns[term.name], (0.0, 1.0)).all())
+    return isinstance(term, Factor)
 
 
 def _rows(asking: Asking, made: Sequence[MantelHaenszel], estimand: str) -> list[Estimate]:
@@ -82,7 +97,8 @@ def _rows(asking: Asking, made: Sequence[MantelHaenszel], estimand: str) -> list
 
 
 def _filled(row: Estimate, found: Interval) -> Estimate:
-    if found.estimate is None:
+    ratio = row.estimand != "risk_difference"
+    if found.estimate is None or not math.isfinite(found.estimate) or (found.estimate == 0 and ratio):
         return row
     p = None
     if found.std_error:

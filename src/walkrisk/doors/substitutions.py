@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from walkrisk.doors.curves import METHODS
-from walkrisk.doors.faults import as_faults
-from walkrisk.doors.frames import Asked, Data
+from walkrisk.doors.faults import as_faults, door
+from walkrisk.doors.frames import Asked, Clusters, Data, Subset
 from walkrisk.doors.ratios import asking as asking_of
 from walkrisk.doors.regression import Asking, fit_by
 from walkrisk.doors.results import Estimates, estimates, fitted_model
@@ -37,6 +37,7 @@ FloatArray = npt.NDArray[np.float64]
 MODELS = ("isotemporal", "compositional")
 
 
+@door
 def time_substitution(
     data: Data,
     *,
@@ -47,11 +48,13 @@ def time_substitution(
     model: str = "isotemporal",
     method: str = "modified_poisson",
     variance: str = "HC0",
-    cluster: str | None = None,
+    cluster: Clusters = None,
     weights: str | None = None,
     conf_level: float = 0.95,
     strata: str | None = None,
     psu: str | None = None,
+    lonely: str = "fail",
+    subset: Subset = None,
 ) -> Estimates:
     """The risk ratio for moving `amounts` of time (in the unit of `parts`) from one behaviour to another, all pairs.
 
@@ -90,8 +93,9 @@ def time_substitution(
         cluster=cluster,
         strata=strata,
         psu=psu,
+        subset=subset,
     )
-    question = asking_of(data, asked, variance=variance, limits=None, conf_level=conf_level)
+    question = asking_of(data, asked, variance=variance, limits=None, conf_level=conf_level, lonely=lonely)
     others = list(question.frame.covariates[len(parts) - 1 :])
     with as_faults():
         by = _isotemporal if model == "isotemporal" else _compositional

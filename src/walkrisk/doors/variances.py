@@ -15,6 +15,7 @@ from walkrisk.models.bootstrap_covariance import bootstrap_covariance
 from walkrisk.models.covariance import (
     EXPECTED,
     NEED_CLUSTERS,
+    SEVERAL_WAYS,
     VARIANCES,
     covariance,
     degrees_of_freedom,
@@ -22,12 +23,13 @@ from walkrisk.models.covariance import (
     influence_covariance,
 )
 from walkrisk.models.fit import Fit
-from walkrisk.models.survey import SurveyDesign, survey_design
+from walkrisk.models.survey import Lonely, SurveyDesign, survey_design
 
 FloatArray = npt.NDArray[np.float64]
 
 Limits = Literal["normal", "t"]
 BOOTSTRAP = "bootstrap"
+MOST_REPLICATES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -73,7 +75,13 @@ class Choice:
 
 
 def chosen(
-    frame: ModelFrame, variance: str, *, limits: str | None = None, replicates: int = 2000, seed: int = 1
+    frame: ModelFrame,
+    variance: str,
+    *,
+    limits: str | None = None,
+    replicates: int = 2000,
+    seed: int = 1,
+    lonely: str = "fail",
 ) -> Choice:
     """The variance a user named, with the clusters or survey design of the frame.
 
@@ -84,29 +92,39 @@ def chosen(
     faults: list[str] = []
     sentences: list[str] = []
     name = variance
+    if lonely not in get_args(Lonely):
+        faults.append(f"`lonely` must be one of {', '.join(get_args(Lonely))}, got {lonely!r}.")
+    if limits not in (None, *get_args(Limits)):
+        faults.append(f'`limits` must be "normal" or "t", got {limits!r}.')
+    if not 1 < replicates <= MOST_REPLICATES:
+        faults.append(f"`replicates` must be 2 to {MOST_REPLICATES:,} bootstrap samples, got {replicates}.")
     if name == BOOTSTRAP:
+        if frame.cluster is not None and frame.cluster.ndim > 1:
+            faults.append("A bootstrap draws one kind of cluster; give `cluster` one column.")
+        if faults:
+            raise UsageFault(faults)
+        _check_clusters(frame, sentences)
         return Choice(
             name=name,
             cluster=frame.psu if frame.psu is not None else frame.cluster,
             strata=frame.strata,
             replicates=replicates,
             seed=seed,
+            sentences=tuple(s for s in sentences if "CR2" not in s),
         )
     if name.removesuffix(EXPECTED) not in VARIANCES:
         faults.append(
-            f"unknown variance {variance!r}{suggest(variance, VARIANCES) or '.'} There are {', '.join(VARIANCES)}."
+            f"There is no variance {variance!r}{suggest(variance, VARIANCES) or '.'} There are {', '.join(VARIANCES)}."
         )
-    if limits not in (None, *get_args(Limits)):
-        faults.append(f'`limits` must be "normal" or "t", got {limits!r}.')
     designed = frame.strata is not None
     if frame.cluster is not None and designed:
         faults.append(
             "Give `cluster` or `strata` and `psu`, not both: the sampling units are the clusters of a survey."
         )
     if name.removesuffix(EXPECTED) in NEED_CLUSTERS and frame.cluster is None:
-        faults.append(f"variance {name!r} needs `cluster`, the column that says which rows belong together.")
+        faults.append(f"Variance {name!r} needs `cluster`, the column that says which rows belong together.")
     if name == "survey" and not designed:
-        faults.append("variance 'survey' needs `strata` and `psu`.")
+        faults.append("Variance 'survey' needs `strata` and `psu`.")
     if faults:
         raise UsageFault(faults)
     if frame.cluster is not None and name.removesuffix(EXPECTED) not in CLUSTERED:
@@ -114,20 +132,26 @@ def chosen(
     if designed and name.removesuffix(EXPECTED) != "survey":
         name = _surveyed_instead(name, sentences)
     _check_clusters(frame, sentences)
+    if frame.cluster is not None and frame.cluster.ndim > 1 and name.removesuffix(EXPECTED) not in SEVERAL_WAYS:
+        raise UsageFault(
+            f"Variance {name!r} takes one column of clusters; for several choose one of {', '.join(SEVERAL_WAYS)}."
+        )
     kind: Limits = "t" if limits == "t" or (limits is None and name in ("CR2", "CR3")) else "normal"
-    return Choice(name=name, cluster=frame.cluster, survey=_survey(frame), limits=kind, sentences=tuple(sentences))
+    return Choice(
+        name=name, cluster=frame.cluster, survey=_survey(frame, lonely), limits=kind, sentences=tuple(sentences)
+    )
 
 
 def _clustered_instead(name: str, sentences: list[str]) -> str:
     if name != "HC0":
-        raise UsageFault(f"variance {name!r} does not use `cluster`; choose one of {', '.join(CLUSTERED)}.")
+        raise UsageFault(f"Variance {name!r} does not use `cluster`; choose one of {', '.join(CLUSTERED)}.")
     sentences.append("Rows of a cluster belong together, so the variance is `cluster` (HC0 summed within clusters).")
     return "cluster"
 
 
 def _surveyed_instead(name: str, sentences: list[str]) -> str:
     if name != "HC0":
-        raise UsageFault(f"variance {name!r} does not use `strata` and `psu`; choose 'survey'.")
+        raise UsageFault(f"Variance {name!r} does not use `strata` and `psu`; choose 'survey'.")
     sentences.append("`strata` and `psu` are given, so the variance is `survey` (Taylor linearisation).")
     return "survey"
 
@@ -135,7 +159,8 @@ def _surveyed_instead(name: str, sentences: list[str]) -> str:
 def _check_clusters(frame: ModelFrame, sentences: list[str]) -> None:
     if frame.cluster is None:
         return
-    clusters = len(np.unique(frame.cluster))
+    columns = frame.cluster if frame.cluster.ndim > 1 else frame.cluster[:, None]
+    clusters = min(len(np.unique(c)) for c in columns.T)
     if clusters == 1:
         raise DataFault(
             "All rows belong to a single cluster, so nothing is known of the variation between clusters; "
@@ -149,10 +174,14 @@ def _check_clusters(frame: ModelFrame, sentences: list[str]) -> None:
         )
 
 
-def _survey(frame: ModelFrame) -> SurveyDesign | None:
+def _survey(frame: ModelFrame, lonely: str) -> SurveyDesign | None:
     if frame.strata is None or frame.psu is None:
         return None
     try:
-        return survey_design(frame.strata, frame.psu, whole=frame.whole)
+        return survey_design(frame.strata, frame.psu, whole=frame.whole, lonely=lonely)  # type: ignore[arg-type]
     except ValueError as error:
-        raise DataFault(f"{error}, so no design-based variance exists; merge these strata.") from None
+        said = str(error)
+        raise DataFault(
+            f"{said[:1].upper()}{said[1:]}, so no design-based variance exists; merge these strata, or say by `lonely` "
+            "what they add: 'adjust' (their distance from the overall mean) or 'certainty' (nothing)."
+        ) from None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,26 +14,30 @@ from walkrisk.doors.faults import as_faults
 from walkrisk.doors.frames import ModelFrame
 from walkrisk.doors.regression import Asking, fit_by, with_levels
 from walkrisk.doors.results import Estimates, estimates
-from walkrisk.doors.standardised import ALL, risk_rows
+from walkrisk.doors.standardised import ALL, RiskLimits, risk_rows
 from walkrisk.errors import ModelFault, UsageFault
 from walkrisk.estimates.balance import Covariate, balance_table
 from walkrisk.estimates.counterfactuals import level_designs
 from walkrisk.estimates.doubly_robust import aipw_risks, outcome_model, tmle_risks
 from walkrisk.estimates.risk_influence import risk_covariance
+from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.weighting import (
     Weights,
+    combined,
     exposure_weights,
     hajek_risks,
+    loss_weights,
     positivity,
     truncated,
     weight_summary,
 )
-from walkrisk.models.design import Factor, Product, build_design
+from walkrisk.models.design import Factor, Product, Term, build_design, variables_of
 from walkrisk.models.propensity import Propensity, fit_propensity
 
 FloatArray = npt.NDArray[np.float64]
 
 METHODS = ("iptw", "aipw", "tmle")
+PROPENSITY, LOSS = "propensity_covariates", "loss_covariates"  # terms of further models in a frame
 RANGE = "The probability of "  # how sentences begin that only report
 
 
@@ -50,6 +54,7 @@ class Weighting:
     stabilised: bool = True
     truncate: tuple[float, float] | None = None
     fixed: bool = False
+    risk_limits: RiskLimits = "logit"
 
 
 def weighted(
@@ -61,21 +66,35 @@ def weighted(
     exposure = frame.exposure
     assert isinstance(exposure, Factor)
     with as_faults():
-        covariates = build_design(frame.columns, list(frame.covariates), frame.n)
+        terms = _confounders(frame, method)
+        covariates = build_design(frame.columns, terms, frame.n)
         propensity = fit_propensity(covariates, frame.columns[exposure.name], exposure, weights=frame.weights)
-        weights = _weights(weighting, propensity, exposure, frame.weights)
+        if method != "iptw":  # a doubly robust risk adds weighted residuals, whose weights have no other scale
+            weighting = replace(weighting, stabilised=False)
+        weights = _weights(weighting, propensity, frame)
         risks, phi, said = _risks(asking, method, weighting, propensity, weights)
         matrix = risk_covariance(phi, asking.choice.name, cluster=asking.choice.cluster, design=asking.choice.survey)
         summary = weight_summary(weights, propensity.index)
         used = weights.values if frame.weights is None else weights.values * frame.weights
-        balance = balance_table(_covariates(frame), propensity.index, exposure.labels, weights=used)
-    rows = [r for r in risk_rows(asking, method, exposure.labels, risks, matrix) if r.estimand in estimands]
+        balance = balance_table(_covariates(frame.columns, terms), propensity.index, exposure.labels, weights=used)
+    made = risk_rows(asking, method, exposure.labels, risks, matrix, risk_limits=weighting.risk_limits)
+    rows = [_of_observed(frame, r) for r in made if r.estimand in estimands]
     details: dict[str, Any] = {
         "weights": pd.DataFrame(
             {
                 "level": exposure.labels,
                 "effective_sample_size": summary.effective_size,
                 "largest_weight": summary.largest,
+            }
+        ),
+        "weight_summary": pd.Series(
+            {
+                "n": summary.n,
+                "mean": summary.mean,
+                "std": summary.std,
+                "smallest": summary.smallest,
+                "largest": summary.largest,
+                "total": summary.total,
             }
         ),
         "balance": pd.DataFrame([asdict(row) for row in balance.rows]),
@@ -88,12 +107,35 @@ def weighted(
     return estimates(rows, said=sentences, tried=tried, details=details)
 
 
-def _covariates(frame: ModelFrame) -> list[Covariate]:
+def _confounders(frame: ModelFrame, method: str) -> list[Term]:
+    """The terms of the model of the exposure: its own, or the covariates less products with the exposure."""
+    own = frame.also.get(PROPENSITY)
+    terms = list(frame.covariates if own is None else own)
+    mine = frame.exposure.name
+    kept = [t for t in terms if mine not in variables_of(t)]
+    if len(kept) < len(terms) and (method == "iptw" or own is not None):
+        raise UsageFault(
+            f"A model of {frame.exposure_name} cannot hold {frame.exposure_name} itself; take its products out, or "
+            "choose aipw or tmle, whose outcome model may hold them."
+        )
+    return kept
+
+
+def _of_observed(frame: ModelFrame, row: Estimate) -> Estimate:
+    """A row that counts people with a known outcome only, where some are lost."""
+    exposure = frame.exposure
+    if frame.observed is None or row.n is None or not isinstance(exposure, Factor):
+        return row
+    code = exposure.levels[exposure.labels.index(row.level)]
+    return replace(row, n=int((frame.observed & (frame.columns[exposure.name] == code)).sum()))
+
+
+def _covariates(columns: Mapping[str, FloatArray], terms: Sequence[Term]) -> list[Covariate]:
     """The covariates of a question as the balance table takes them, each variable once."""
     out: dict[str, Covariate] = {}
-    for term in frame.covariates:
+    for term in terms:
         for main in (term.first, term.second) if isinstance(term, Product) else (term,):
-            values = frame.columns.get(main.name)
+            values = columns.get(main.name)
             if values is None or main.name in out:
                 continue
             if isinstance(main, Factor):
@@ -104,8 +146,8 @@ def _covariates(frame: ModelFrame) -> list[Covariate]:
     return list(out.values())
 
 
-def _weights(weighting: Weighting, propensity: Propensity, exposure: Factor, sampling: FloatArray | None) -> Weights:
-    target = None
+def _weights(weighting: Weighting, propensity: Propensity, frame: ModelFrame) -> Weights:
+    exposure, sampling, target = propensity.exposure, frame.weights, None
     if weighting.target is not None:
         if weighting.target not in exposure.labels:
             raise UsageFault(f"`target` must be a level of the exposure ({', '.join(exposure.labels)}).")
@@ -113,6 +155,10 @@ def _weights(weighting: Weighting, propensity: Propensity, exposure: Factor, sam
     made = exposure_weights(
         propensity, estimand=weighting.estimand, target=target, stabilised=weighting.stabilised, weights=sampling
     )
+    if frame.observed is not None:
+        terms = [exposure, *frame.also[LOSS]]
+        lost = loss_weights(build_design(frame.columns, terms, frame.n), frame.observed, weights=sampling)
+        made = combined(made, lost)
     return truncated(made, weighting.truncate) if weighting.truncate else made
 
 
@@ -125,6 +171,8 @@ def _risks(
     if method == "iptw":
         found = hajek_risks(frame.y, propensity.index, exposure.labels, weights, sampling=frame.weights)
         return found.risks, found.fixed_influence if weighting.fixed else found.influence, found.warnings
+    if frame.observed is not None:
+        raise UsageFault("Weights for loss to follow-up go with method iptw; aipw and tmle do not take them here.")
     if weighting.estimand == "ATO":
         raise ModelFault(f"{method} is for the ATE and ATT; take method 'iptw' for the overlap population.")
     fit = fit_by("logistic", frame)

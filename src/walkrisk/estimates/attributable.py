@@ -55,8 +55,7 @@ def standardised_fraction(
     and a generalised impact fraction for any other change. With `categories` (n,), 0 .. K-1 named by `labels`, category
     k's part is sum over its people of v_i (y_i - g(x_i0' b)) / sum v_i y_i; the parts add up to the total.
 
-    References: Sjolander & Vansteelandt 2011 doi 10.1093/biostatistics/kxq077; Greenland & Drescher 1993
-    doi 10.2307/2532206.
+    References: Sjolander & Vansteelandt 2011, Biostatistics 12:112-121; Greenland & Drescher 1993 doi 10.2307/2532206.
     """
     risks = standardise(fit, {"unexposed": unexposed}, y=y, weights=weights, population=population)
     w = fit_weights(fit, weights)
@@ -99,7 +98,7 @@ def case_based_fraction(
     `odds` its odds ratio, for rare outcomes and case-control data. Category k's part is the same sum over its own
     cases. The variance is joint in pc and RR.
 
-    References: Miettinen 1974 doi 10.1093/oxfordjournals.aje.a112103; Bruzzi et al. 1985
+    References: Miettinen 1974, Am J Epidemiol 99:325-332; Bruzzi et al. 1985
     doi 10.1093/oxfordjournals.aje.a114174; Greenland 1987 doi 10.1002/sim.4780060607.
     """
     if odds and fit.link != "logit":

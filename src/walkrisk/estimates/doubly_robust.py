@@ -241,6 +241,8 @@ def _fluctuation(clever: FloatArray, y: FloatArray, offset: FloatArray, w: Float
     moving = np.isfinite(offset)
     h, t, o, w = clever[moving], y[moving], offset[moving], w[moving]
     wh = w * h
+    if not moving.any():  # a level without cases, or of cases only: its risk is 0 or 1 whatever the slope
+        return 0.0
 
     def score(epsilon: float) -> float:
         return float(wh @ (t - _expit(o + epsilon * h)))
