@@ -204,6 +204,7 @@ def _reproduce(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from walkrisk.progress import shown
+    from walkrisk.studies.kinds import is_resampled
     from walkrisk.studies.run import run_file
 
     with shown(quiet=arguments.quiet) as progress:
@@ -220,7 +221,7 @@ def _run(arguments: argparse.Namespace) -> int:
             progress=progress,
         )
     if not arguments.quiet:
-        if arguments.seed is not None and arguments.data is not None:
+        if arguments.seed is not None and arguments.data is not None and not is_resampled(finished.study):
             print("Note: --seed has no effect on given data: nothing in this study is random.", file=sys.stderr)
         for warning in finished.warnings:
             print(f"Note: {warning}", file=sys.stderr)

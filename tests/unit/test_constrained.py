@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from walkrisk.models.barrier import Aim, Interior, Program, feasible, interior_point, program
+from walkrisk.models.constrained import End, _judged, _on_the_edge
 from walkrisk.models.design import Design
 from walkrisk.models.fit import Fit, fit_model
 from walkrisk.models.solver import IDENTITY_BINOMIAL, IDENTITY_POISSON, LOG_BINOMIAL, Family
@@ -213,3 +217,87 @@ def test_many_rows_are_quick() -> None:
     fit = fitted(x, y)
     assert fit.converged
     satisfies_the_conditions(fit)
+
+
+# ---------------------------------------------------------------- the certificate, and the set of active rows
+
+
+def ended(seed: int, method: str) -> tuple[Program, Interior, End, tuple[Array, Array, Array]]:
+    """A program with its interior point and its maximum on the edge."""
+    x, y = hard(seed)
+    if FAMILY[method].link == "log":
+        kept = ~separated_rows(x, y)
+        x, y = x[kept], y[kept]
+    made = program(FAMILY[method], x, y, np.ones(len(y)))
+    begin = feasible(made)
+    assert begin is not None
+    inner = interior_point(made, Aim(), begin)
+    end = _on_the_edge(made, inner)
+    assert end is not None
+    return made, inner, end, (x, y, np.ones(len(y)))
+
+
+@pytest.mark.parametrize("method", FAMILY)
+@pytest.mark.parametrize("seed", range(12))
+def test_the_certificate_fails_whatever_is_no_maximum(seed: int, method: str) -> None:
+    """It sees coefficients and multipliers alone: moved, scaled or of another sign, they pass for nothing."""
+    made, _, end, data = ended(seed, method)
+    assert _judged(made, end, data, 0)[1].verdict != "none"
+    rng = np.random.default_rng(seed)
+    for size in (1e-1, 1e-2, 1e-3, 1e-4):
+        gamma = end.gamma + size * rng.normal(size=len(end.gamma))
+        _, certificate = _judged(made, replace(end, gamma=gamma), data, 0)
+        assert certificate.verdict == "none"
+    if len(end.active) and end.multipliers.max() > 1e-3 * len(data[1]):
+        for multipliers in (1.01 * end.multipliers, -end.multipliers, 0 * end.multipliers):
+            assert _judged(made, replace(end, multipliers=multipliers), data, 0)[1].verdict == "none"
+        gamma = end.gamma * 1.0
+        gamma -= 1e-6 * np.linalg.lstsq(made.z[made.edged[end.active]], made.sign[end.active], rcond=None)[0]
+        solution, certificate = _judged(made, replace(end, gamma=gamma), data, 0)
+        assert certificate.gap > 1e-7 * end.multipliers.max()  # lambda times a slack of about 1e-6
+        assert not certificate.active[certificate.multipliers > 0].any()
+        assert not solution.converged
+
+
+def test_a_row_beyond_the_edge_is_never_certified() -> None:
+    """The claimed active row within the edge, another beyond it, and every condition but that one satisfied."""
+    x = with_intercept(np.repeat([0.0, 1.0], [10, 5]))
+    y = np.concatenate([np.repeat([1.0, 0.0], [3, 7]), np.ones(5)])
+    made = program(LOG_BINOMIAL, x, y, np.ones(15))
+    active = np.flatnonzero(np.abs(made.z[made.edged] @ (made.triangle @ [np.log(0.3), -np.log(0.3)])) < 1e-9)
+    share = made.w[made.edged[active]]
+    for slope, verdict in ((0.0, "boundary"), (1e-5, "none"), (-1e-5, "none")):
+        gamma = made.triangle @ np.array([np.log(0.3), -np.log(0.3) + slope])
+        end = End(gamma, active, share, np.zeros((2, 0)))
+        assert _judged(made, end, (x, y, np.ones(15)), 0)[1].verdict == verdict
+
+
+@pytest.mark.parametrize("method", ["identity_binomial", "identity_poisson"])
+@pytest.mark.parametrize("seed", range(12))
+def test_rows_enter_the_active_set(seed: int, method: str) -> None:
+    """From nobody on the edge the same maximum is found as from the right rows."""
+    made, inner, end, _ = ended(seed, method)
+    found = _on_the_edge(made, replace(inner, multipliers=np.zeros(len(made.edged))))
+    assert found is not None
+    np.testing.assert_allclose(made.z @ found.gamma, made.z @ end.gamma, atol=1e-9)
+    assert (found.multipliers >= 0).all()
+    assert set(found.active) >= set(end.active[end.multipliers > 0])
+
+
+def test_rows_leave_the_active_set() -> None:
+    """From one row too many the maximum is found, or none is claimed; never another point."""
+    left = 0
+    for method in FAMILY:
+        for seed in range(12):
+            made, inner, end, _ = ended(seed, method)
+            if len(end.active) >= len(end.gamma):
+                continue
+            for extra in np.setdiff1d(np.argsort(inner.at.slack)[: len(end.active) + 5], end.active):
+                rows = np.append(end.active, extra)
+                slack, nu = np.ones(len(made.edged)), np.zeros(len(made.edged))
+                slack[rows], nu[rows] = 1e-9, 1e9 * made.share[rows]
+                found = _on_the_edge(made, replace(inner, at=replace(inner.at, slack=slack), multipliers=nu))
+                if found is not None:
+                    np.testing.assert_allclose(made.z @ found.gamma, made.z @ end.gamma, atol=1e-8)
+                    left += extra not in found.active
+    assert left >= 40, left

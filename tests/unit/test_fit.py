@@ -16,6 +16,7 @@ import statsmodels.api as sm
 from walkrisk.models.covariance import covariance
 from walkrisk.models.design import Design, Factor, Linear, Product, Term, build_design, factor
 from walkrisk.models.fit import Fit, fit_model
+from walkrisk.models.fit_sentences import _not_converged
 
 Array = npt.NDArray[np.float64]
 METHODS = ["modified_poisson", "log_binomial", "logistic"]
@@ -465,3 +466,10 @@ def test_observed_and_expected_information_are_both_kept() -> None:
         assert fit.certificate is not None
         assert fit.certificate.verdict == "interior"
         assert fit.certificate.gap < 1e-12
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_a_log_binomial_fit_is_told_to_try_modified_poisson(method: str) -> None:
+    said = _not_converged(method, 7, 0.1, 0.5)
+    assert ("Modified Poisson of the same model" in said) == (method == "log_binomial")
+    assert said.endswith(".")

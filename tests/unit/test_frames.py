@@ -84,10 +84,12 @@ def test_categories_by_their_own_values_by_quantiles_and_by_limits() -> None:
 
 def test_a_variable_may_enter_as_a_number_and_in_groups() -> None:
     cohort = example_cohort(200)
-    frame = model_frame(cohort, Asked(outcome="event", exposure=categories("bmi", quantiles=4), covariates=["bmi"]))
+    frame = model_frame(
+        cohort, Asked(outcome="event", exposure="sex", covariates=[categories("bmi", quantiles=4), "bmi"])
+    )
     names = frame.design().names
-    assert len(names) == 5
-    assert len(set(names)) == 5
+    assert len(names) == 6
+    assert len(set(names)) == 6
 
 
 def test_terms_make_the_columns_they_name() -> None:

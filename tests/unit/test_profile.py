@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import statsmodels.api as sm
 
-from walkrisk.estimates.ratios import count_levels, level_ratios, per_unit
+from walkrisk.estimates.ratios import count_levels, level_ratios, per_unit, profile_sentences
 from walkrisk.estimates.rows import Estimate, critical_value
 from walkrisk.models.covariance import covariance
 from walkrisk.models.design import Design, Linear, build_design, factor
 from walkrisk.models.fit import Fit, fit_model
-from walkrisk.models.profile import likelihood_ratio_test, profile_interval
+from walkrisk.models.profile import _Bracket, likelihood_ratio_test, profile_interval
 
 Array = npt.NDArray[np.float64]
 Z2 = critical_value(0.95) ** 2
@@ -212,3 +213,62 @@ def test_coverage_where_half_the_maxima_are_on_the_boundary() -> None:
         edge += fit.boundary
     assert edge > 0.3 * samples
     assert 0.9 <= covered / samples <= 0.99
+
+
+@pytest.mark.parametrize(("seed", "column"), [(43, 1), (44, 2), (48, 2), (0, 1)])
+def test_a_limit_is_reached_where_the_profile_is_far_from_a_parabola(seed: int, column: int) -> None:
+    """20 people, the fall of the likelihood no power of the tilt: the search must not go to and fro between bounds."""
+    rng = np.random.default_rng(seed)
+    x = np.column_stack([np.ones(20), rng.normal(size=(20, 2))])
+    y = (rng.random(20) < np.minimum(np.exp(-0.7 + x[:, 1]), 1)).astype(float)
+    fit = fit_model("log_binomial", Design(np.asfortranarray(x), ("Intercept", "a", "b"), {}, {}), y)
+    found = profile_interval(fit, unit(fit, column), conf_level=0.9)
+    assert found.verdict == ""
+    assert found.gap <= 1e-8 * (found.high - found.low)
+
+
+def test_the_search_for_the_tilt_closes_in_from_both_sides() -> None:
+    """Whatever the fall as a function of kappa, steep, flat or with a jump: two steps halve the bracket."""
+    falls: tuple[Callable[[float], float], ...] = (
+        lambda k: k**2,
+        lambda k: (k / 3) ** 40,
+        lambda k: 0.5 if k < 7 else 2.0,
+        lambda k: 0.1 * k if k < 5 else np.inf,
+    )
+    for fall in falls:
+        bracket, kappa, steps = _Bracket(), 1.0, 0
+        while not bracket.closed and steps < 110 and abs(fall(kappa) - 1) > 1e-10:
+            bracket, steps = bracket.narrowed(kappa, fall(kappa)), steps + 1
+            assert bracket.small <= bracket.large
+            kappa = bracket.next()
+        assert bracket.closed or abs(fall(kappa) - 1) <= 1e-10, steps
+
+
+def test_a_limit_that_is_not_found_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes, y = cells((10, 25), (20, 20), (9, 20))
+    g = factor("g", codes)
+    fit = fit_model("log_binomial", build_design({"g": codes}, [g], len(y)), y)
+    monkeypatch.setattr("walkrisk.models.profile.EVALUATIONS", 2)
+    found = profile_interval(fit, unit(fit, 1))
+    assert np.isnan([found.low, found.high]).any()
+    assert "limit was not found, so none is given" in found.verdict
+    counts = count_levels(codes, y, ["1", "2", "3"])
+    row = Estimate(analysis="a", estimand="risk_ratio")
+    rows = level_ratios(fit, g, counts, {"HC0": np.eye(3)}, row=row, z=critical_value(0.95))
+    assert rows[1].estimate == pytest.approx(2.5, rel=1e-9)
+    assert None in (rows[1].conf_low, rows[1].conf_high)
+    assert profile_sentences(rows)[0].startswith("2")
+    assert profile_sentences(rows[:1]) == []
+
+
+def test_a_ratio_too_large_for_a_number_is_no_estimate() -> None:
+    x = np.repeat([0.0, 1.0, 2.0], 4) * 1e-4
+    y = np.array([0.0, 0, 0, 1, 0, 0, 1, 1, 1, 1, 1, 1])
+    term = Linear("x")
+    fit = fit_model("log_binomial", build_design({"x": x}, [term], 12), y)
+    assert fit.boundary
+    assert fit.coefficients[1] > 5000
+    row = Estimate(analysis="a", estimand="risk_ratio")
+    (only,) = per_unit(fit, term, {"HC0": fit.bread}, row=row, z=1.96, log_scale=False)
+    assert only.estimate is None
+    assert any("x: the ratio per unit is no number" in s for s in fit.warnings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from walkrisk.models.solver import LOG_BINOMIAL, LOGISTIC, POISSON, Family, inverse_information, maximise
+from walkrisk.models.solver import LOG_BINOMIAL, LOGISTIC, POISSON, Family, inverse_information, maximise, vanished
 
 FAMILIES = [POISSON, LOG_BINOMIAL, LOGISTIC]
 
@@ -82,3 +82,27 @@ def test_the_inverse_information_keeps_its_digits_for_nearly_collinear_columns(s
     good = inverse_information(POISSON, centred, y, eta, np.ones(300))
     got = inverse_information(POISSON, shifted, y, eta, np.ones(300))
     np.testing.assert_allclose(got[1, 1] * spread**2, good[1, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("family", [POISSON, LOGISTIC], ids=lambda f: f.name)
+def test_a_score_that_underflows_is_no_maximum(family: Family) -> None:
+    """The intercept's level has no events: its coefficient runs to -infinity, until the score is 0 to rounding."""
+    claimed = 0
+    for seed in range(0, 600, 10):
+        rng = np.random.default_rng(seed)
+        other = (rng.random(30) < rng.uniform(0.1, 0.9)).astype(float)
+        y = np.where(other == 1, 0.0, rng.random(30) < 0.4)
+        w = np.where(rng.random(30) < 0.5, 0.0, 1.0 if seed % 3 == 0 else rng.exponential(1, 30))
+        x = np.column_stack([np.ones(30), 1 - other])
+        if w @ y > 0 and w @ other > 0:
+            claimed += maximise(family, x, y, weights=w).converged
+    assert claimed == 0
+
+
+def test_risks_that_only_some_rows_have_vanished_hold_no_coefficient() -> None:
+    x = np.column_stack([np.ones(6), [0.0, 0, 0, 1, 1, 1]])
+    mean = np.array([0.2, 0.3, 0.2, 1e-12, 1e-12, 1e-12])
+    assert vanished(POISSON, x, mean).tolist() == [False, False, False, True, True, True]
+    assert not vanished(POISSON, x, np.array([0.2, 0.3, 0.2, 0.1, 1e-12, 1e-12])).any()
+    assert not vanished(POISSON, x, 1 - mean).any()
+    assert vanished(LOGISTIC, x, 1 - mean).tolist() == [False, False, False, True, True, True]

@@ -15,12 +15,12 @@ from walkrisk.doors.faults import as_faults, door
 from walkrisk.doors.frames import Asked, Clusters, Data, ModelFrame, Subset
 from walkrisk.doors.ratios import asking as asking_of
 from walkrisk.doors.regression import Asking, fit_by
-from walkrisk.doors.results import Estimates, estimates, fitted_model
+from walkrisk.doors.results import Estimates, estimates, fitted_model, with_t_limits
 from walkrisk.doors.terms import CategoriesTerm, DeclaredTerm, LinearTerm, SplineTerm
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.contrasts import JointTest, likelihood_ratio_without, nonlinearity_test, overall_test
 from walkrisk.estimates.dose_response import Curve, category_curve, lowest_risk, ratio_curve, spread
-from walkrisk.estimates.rows import CurvePoint, Estimate
+from walkrisk.estimates.rows import CurvePoint, Estimate, on_own_scale
 from walkrisk.estimates.standardised_curve import standardised_curve
 from walkrisk.models.design import (
     Factor,
@@ -205,6 +205,8 @@ def _continuous(
             y=frame.y,
             reference=reference,
             variance=question.choice.name,
+            conf_level=question.conf_level,
+            df=finite,
             weights=frame.weights,
             cluster=question.choice.cluster,
             design=question.choice.survey,
@@ -255,7 +257,7 @@ def _tests(question: Asking, method: str, drawn: Drawn) -> list[Estimate]:
     row = question.row("p_nonlinearity", method)
     wald = nonlinearity_test(fit, drawn.term.name, drawn.covariance)
     rows = [_test_row(row, wald, "wald", fit)]
-    if method != "modified_poisson" or question.frame.weights is None:
+    if question.frame.has_likelihood:
         ratio = likelihood_ratio_without(fit, columns[1:])
         rows.append(replace(_test_row(row, ratio, "likelihood_ratio", fit), variance="model"))
     return rows
@@ -293,17 +295,13 @@ def _trend(question: Asking, method: str, frame: ModelFrame, term: Factor, media
     """P for trend: the log ratio per unit of the category medians, and per category."""
     codes = frame.columns[term.name]
     rows = []
-    for level, scores in (("median", np.array(medians)), ("ordinal", np.arange(1.0, len(medians) + 1))):
+    ranks = np.argsort(np.argsort(medians)).astype(np.float64) + 1
+    for level, scores in (("median", np.array(medians, dtype=np.float64)), ("ordinal", ranks)):
         columns = {**frame.columns, "score": scores[np.searchsorted(term.levels, codes)]}
         fit = fit_by(method, frame, build_design(columns, [Linear("score"), *frame.covariates], frame.n))
         b, v = fit.coefficients[1], question.choice.covariance(fit)[1, 1]
         row = replace(question.row("p_trend", method), level=level, n=fit.n, events=fit.events)
-        se = math.sqrt(v)
-        p = math.erfc(abs(b / se) / math.sqrt(2)) if se > 0 else None
-        half = question.z * se
-        rows.append(
-            replace(
-                row, estimate=float(b), std_error=se, conf_low=float(b - half), conf_high=float(b + half), p_value=p
-            )
-        )
+        contrast = np.eye(fit.parameters)[1]
+        row = on_own_scale(row, float(b), math.sqrt(v), question.z)
+        rows.append(with_t_limits(row, question.choice.df(fit, contrast), question.conf_level))
     return rows

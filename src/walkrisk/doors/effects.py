@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,8 +14,8 @@ from walkrisk.doors.faults import as_faults, door
 from walkrisk.doors.frames import Asked, Clusters, Data, Subset
 from walkrisk.doors.ratios import asking as asking_of
 from walkrisk.doors.regression import Asking, fit_by
-from walkrisk.doors.results import Estimates, estimates, fitted_model
-from walkrisk.doors.terms import CategoriesTerm, DeclaredTerm, LinearTerm, ProductTerm
+from walkrisk.doors.results import Estimates, estimates, fitted_model, with_t_limits
+from walkrisk.doors.terms import CategoriesTerm, DeclaredTerm, ProductTerm
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.additive_interaction import AdditiveInteraction, with_recoding
 from walkrisk.estimates.interaction import (
@@ -41,8 +42,8 @@ def interaction(
     data: Data,
     *,
     outcome: str,
-    exposure: str | CategoriesTerm | LinearTerm,
-    modifier: str | CategoriesTerm | LinearTerm,
+    exposure: str | CategoriesTerm,
+    modifier: str | CategoriesTerm,
     covariates: Sequence[str | DeclaredTerm] = (),
     method: str = "modified_poisson",
     variance: str = "HC0",
@@ -85,13 +86,13 @@ def interaction(
     """
     if method not in METHODS:
         raise UsageFault(f"`method` of an interaction must be one of {', '.join(METHODS)}, got {method!r}.")
-    first, second = _categorical(exposure, data), _categorical(modifier, data)
+    first, second = _categorical(exposure), _categorical(modifier)
     if modifier_reference is not None:
         second = replace(second, reference=modifier_reference)
     asked = Asked(
         outcome=outcome,
         exposure=first,
-        covariates=[second, ProductTerm(first, second), *covariates],
+        covariates=[second, ProductTerm(replace(first, reference=None), replace(second, reference=None)), *covariates],
         reference=reference,
         weights=weights,
         cluster=cluster,
@@ -113,11 +114,8 @@ def interaction(
         return joint_estimates(question, method)
 
 
-def _categorical(term: str | DeclaredTerm, data: Data) -> CategoriesTerm:
-    if isinstance(term, CategoriesTerm):
-        return term
-    name = term if isinstance(term, str) else getattr(term, "name", "")
-    return CategoriesTerm(name)
+def _categorical(term: str | CategoriesTerm) -> CategoriesTerm:
+    return CategoriesTerm(term) if isinstance(term, str) else term
 
 
 def joint_estimates(question: Asking, method: str) -> Estimates:
@@ -140,15 +138,21 @@ def joint_estimates(question: Asking, method: str) -> Estimates:
     )
     joint = joint_effects(fit, exposure, modifier, v, n=n, events=events)
     made = with_recoding(joint, conf_level=question.conf_level)
+    df = question.choice.df(fit)
     rows = [
         *_ratio_rows(question, method, joint),
         *(row for a in made.declared for row in _additive_rows(question, method, a, "")),
         *(row for a in made.recoded or () for row in _additive_rows(question, method, a, "recoded")),
+    ]
+    rows = [
+        *(with_t_limits(row, df, question.conf_level) for row in rows),
         *_test_rows(question, method, fit, without, product, v),
     ]
     said = [*question.said(), *joint.sentences, *(s for a in made.declared for s in a.sentences)]
     if made.sentence:
         said.append(made.sentence)
+    if math.isfinite(df):
+        said.append(f"Limits are of Student's t on {df:.1f} degrees of freedom; those by MOVER are normal.")
     if method == "logistic":
         said.append("These are odds ratios; RERI, AP and S of them approximate those of risks only for rare outcomes.")
     details: dict[str, Any] = {"joint": joint, "recoded_reference": made.recoded_reference}
@@ -202,6 +206,6 @@ def _test_rows(
 ) -> list[Estimate]:
     row = question.row("p_interaction", method)
     rows = wald(fit, product, {question.choice.name: v}, row=row)
-    if question.frame.weights is None:
+    if question.frame.has_likelihood:
         rows.append(likelihood_ratio(without, fit, row=row))
     return rows

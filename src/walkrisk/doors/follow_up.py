@@ -14,15 +14,15 @@ from walkrisk.doors.ratios import asking as asking_of
 from walkrisk.doors.reading import Reader
 from walkrisk.doors.regression import with_levels
 from walkrisk.doors.results import Estimates, estimates, fitted_model
-from walkrisk.doors.standardised import ALL, risk_rows
+from walkrisk.doors.standardised import risk_rows
 from walkrisk.doors.terms import DeclaredTerm, MainTerm
 from walkrisk.errors import DataFault, ModelFault, UsageFault
 from walkrisk.estimates.counterfactuals import level_designs
-from walkrisk.estimates.horizon import observed_risks, standardised_risks
+from walkrisk.estimates.horizon import observed_risks, risk_limits, standardised_risks
 from walkrisk.estimates.risk_influence import risk_covariance
 from walkrisk.estimates.weighting import exposure_weights
 from walkrisk.models.cox import fit_cox
-from walkrisk.models.design import Factor, build_design
+from walkrisk.models.design import Factor, build_design, variables_of
 from walkrisk.models.propensity import fit_propensity
 
 METHODS = ("kaplan_meier", "aalen_johansen", "cox")
@@ -53,9 +53,9 @@ def risks_at_horizon(
     `time` is follow-up in the unit of `horizon`, `event` 1 for an event and 0 for its end (for `aalen_johansen` 2 is a
     competing event). `kaplan_meier` and `aalen_johansen` estimate within levels, with `covariates` under inverse
     probability weights of the exposure; `cox` standardises a Cox model (Breslow baseline) over the covariates. The
-    variance is by each person's influence, so clusters and survey designs carry. Rows: risk, risk_ratio,
-    risk_difference, odds_ratio and nnt by level; the other parameters are those of `risk_ratios`. Raises UsageFault,
-    DataFault or ModelFault with every reason why there is no answer.
+    variance is by each person's influence, so clusters and survey designs carry. Rows: risk (limits on the log(-log)
+    scale), risk_ratio, risk_difference, odds_ratio and nnt by level; the other parameters are those of `risk_ratios`.
+    Raises UsageFault, DataFault or ModelFault with every reason why there is no answer.
 
     >>> from walkrisk import example_cohort, risks_at_horizon
     >>> found = risks_at_horizon(
@@ -110,19 +110,23 @@ def risks_at_horizon(
         else:
             adjust = None
             if frame.covariates:
-                design = build_design(frame.columns, list(frame.covariates), frame.n)
+                own = [term for term in frame.covariates if factor.name not in variables_of(term)]
+                design = build_design(frame.columns, own, frame.n)
                 propensity = fit_propensity(design, frame.columns[factor.name], factor, weights=frame.weights)
                 adjust = exposure_weights(propensity, weights=frame.weights)
             found = observed_risks(
                 times, events, codes, factor.labels, horizon=horizon, weights=adjust, sampling=frame.weights
             )
         matrix = risk_covariance(found.influence, choice.name, cluster=choice.cluster, design=choice.survey)
-    rows = [
-        replace(row, n=int(found.n[i]), events=int(found.events[i]))
-        for row in risk_rows(question, found.method, factor.labels, found.risks, matrix)
-        if row.estimand in ALL
-        for i in [factor.labels.index(row.level)]
-    ]
+    errors = np.sqrt(np.maximum(np.diag(matrix), 0.0))
+    limits = np.column_stack(risk_limits(found.risks, errors, conf_level=conf_level))
+    rows = []
+    for row in risk_rows(question, found.method, factor.labels, found.risks, matrix, df=choice.groups_df()):
+        i = factor.labels.index(row.level)
+        row = replace(row, n=int(found.n[i]), events=int(found.events[i]))
+        if row.estimand == "risk" and np.isfinite(limits[i]).all() and choice.limits == "normal":
+            row = replace(row, conf_low=float(limits[i, 0]), conf_high=float(limits[i, 1]))
+        rows.append(row)
     return estimates(rows, fit=model, said=[*question.said(), *found.warnings], details={"risk_covariance": matrix})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,7 @@ class ModelFrame:
     levels: tuple[str, ...]
     extra: Mapping[str, FloatArray]
     sentences: tuple[str, ...]
+    index: pd.Index[Any] | None = None  # of the data's rows, where they are a data frame
     also: Mapping[str, tuple[Term, ...]] = field(default_factory=dict)
     observed: BoolArray | None = None
 
@@ -59,6 +60,11 @@ class ModelFrame:
     def n(self) -> int:
         """Number of complete rows."""
         return len(self.y)
+
+    @property
+    def has_likelihood(self) -> bool:
+        """Whether rows are independent and count once, so that a likelihood ratio has its chi-square distribution."""
+        return self.weights is None and self.cluster is None and self.strata is None
 
     @property
     def exposure_name(self) -> str:
@@ -125,9 +131,10 @@ def model_frame(data: Data, asked: Asked) -> ModelFrame:
             needed.setdefault(getattr(asked, what), what)
     for name in asked.clusters:
         needed.setdefault(name, "cluster")
+    ids = {*asked.clusters, *(n for n in (asked.strata, asked.psu) if n is not None)}
     needed |= {name: "column" for name in asked.extra if name not in needed}
     for name, what in needed.items():
-        reader.column(name, what)
+        (reader.identifiers if name in ids else reader.column)(name, what)
     _check_values(asked, reader, y)
     inside = _inside(asked.subset, reader)
     if reader.faults:
@@ -248,6 +255,11 @@ def _resolved(
     if twice:
         raise UsageFault(f"{', '.join(twice)} stands twice in the model; name it once.")
     others = {what: tuple(maker.term(term) for term in some) for what, some in also.items()}
+    if len(maker.forms[first.name]) > 1:
+        raise UsageFault(
+            f"{first.name} is the exposure and enters the model in another form too, so that neither form alone is its "
+            "effect; name one form, or a power or spline of the number itself with dose_response(...)."
+        )
     one = [t.name for t in [exposure, *covariates] if isinstance(t, Factor) and len(t.levels) < 2]
     if isinstance(exposure, Factor) and exposure.name in one:
         raise DataFault(
@@ -279,4 +291,5 @@ def _resolved(
         sentences=tuple(dict.fromkeys(sentences)),
         also=others,
         observed=~np.isnan(y) if asked.outcome_may_lack else None,
+        index=reader.data.index if isinstance(reader.data, pd.DataFrame) else None,
     )

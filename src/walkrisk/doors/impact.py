@@ -12,7 +12,7 @@ import numpy.typing as npt
 from walkrisk.doors.faults import as_faults, door
 from walkrisk.doors.frames import Asked, Clusters, Data, Subset
 from walkrisk.doors.ratios import asking as asking_of
-from walkrisk.doors.regression import Asking, fit_by, level_counts, with_levels
+from walkrisk.doors.regression import Asking, fit_by, level_counts, refuse_curved, with_levels
 from walkrisk.doors.results import Estimates, estimates, fitted_model
 from walkrisk.doors.terms import DeclaredTerm, MainTerm
 from walkrisk.errors import UsageFault
@@ -64,9 +64,9 @@ def attributable_fractions(
     >>> found.rows[-1].level
     'total'
 
-    References: Miettinen 1974 doi 10.1093/oxfordjournals.aje.a121507; Bruzzi et al. 1985
-    doi 10.1093/oxfordjournals.aje.a114174; Greenland & Drescher 1993 doi 10.2307/2532206; Sjolander & Vansteelandt 2011
-    doi 10.1093/biostatistics/kxq050.
+    References: Miettinen 1974, Am J Epidemiol 99:325-332; Bruzzi et al. 1985
+    doi 10.1093/oxfordjournals.aje.a114174; Greenland & Drescher 1993 doi 10.2307/2532206; Sjolander & Vansteelandt
+    2011, Biostatistics 12:112-121.
     """
     if formula not in FORMULAS:
         raise UsageFault(f"`formula` must be one of {', '.join(FORMULAS)}, got {formula!r}.")
@@ -85,12 +85,17 @@ def attributable_fractions(
         subset=subset,
     )
     question = with_levels(asking_of(data, asked, variance=variance, limits=None, conf_level=conf_level, lonely=lonely))
+    if formula == "levin":
+        refuse_curved(question.frame)
     fit = fit_by(model, question.frame)
     choice = question.choice
     with as_faults():
         fractions = _fractions(question, fit, formula)
         matrix = fraction_covariance(fractions, fit, choice.name, cluster=choice.cluster, design=choice.survey)
-        found = fraction_intervals(fractions, matrix, transform=transform, conf_level=conf_level)
+        df = choice.df(fit)
+        found = fraction_intervals(
+            fractions, matrix, transform=transform, conf_level=conf_level, df=None if math.isinf(df) else df
+        )
     total = found[-1]
     details = {"cases": fractions.events, "prevented": prevented(total) if total.estimate < 0 else None}
     return estimates(

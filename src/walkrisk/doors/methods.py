@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from walkrisk.declarations import suggest
-from walkrisk.doors import regression as regressions
-from walkrisk.doors.regression import Asking, fit_by, regression
+from walkrisk.doors import regression as by_coefficient
+from walkrisk.doors.regression import Asking, curved, fit_by, regression
 from walkrisk.doors.results import Estimates
 from walkrisk.doors.standardised import MODELS, Standard, standardised
 from walkrisk.doors.stratified import mantel_haenszel_rows
@@ -24,8 +24,8 @@ RISK_DIFFERENCE = "risk_difference"
 ODDS_RATIO = "odds_ratio"
 
 MARGINAL = (*MODELS, "mantel_haenszel", *WEIGHTED)
-RATIO_METHODS = (*(m for m, e in regressions.ESTIMANDS.items() if e != RISK_DIFFERENCE), *MARGINAL)
-DIFFERENCE_METHODS = (*(m for m, e in regressions.ESTIMANDS.items() if e == RISK_DIFFERENCE), *MARGINAL)
+RATIO_METHODS = (*(m for m, e in by_coefficient.ESTIMANDS.items() if e != RISK_DIFFERENCE), *MARGINAL)
+DIFFERENCE_METHODS = (*(m for m, e in by_coefficient.ESTIMANDS.items() if e == RISK_DIFFERENCE), *MARGINAL)
 FEW_EVENTS = 10  # per coefficient
 
 
@@ -75,7 +75,13 @@ def _automatic(asking: Asking, estimand: str, options: Options) -> Estimates:
     standardisation. Risk differences: identity-link binomial if its maximum lies inside; else standardisation.
     """
     tried: list[str] = []
-    for method in ("modified_poisson", "log_binomial") if estimand == RISK_RATIO else ("identity_binomial",):
+    regressions: tuple[str, ...] = (
+        ("modified_poisson", "log_binomial") if estimand == RISK_RATIO else ("identity_binomial",)
+    )
+    if curved(asking.frame):
+        tried.append("The exposure stands in a product or a power too, so no single coefficient is its ratio.")
+        regressions = ()
+    for method in regressions:
         try:
             fit = fit_by(method, asking.frame)
         except ModelFault as fault:
@@ -103,7 +109,10 @@ def _few(fit: Fit) -> str:
     per = fit.events / max(fit.parameters, 1)
     if per >= FEW_EVENTS:
         return ""
-    return f" With {per:.1f} events a coefficient, variance HC3 or MBN covers better than HC0."
+    return (
+        f" With {per:.1f} events a coefficient, Wald limits are too wide and miss on one side; profile-likelihood limits "
+        "of the log-binomial model come nearest to their level."
+    )
 
 
 def _quarters(asking: Asking) -> tuple[float, ...]:

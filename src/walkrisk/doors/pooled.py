@@ -14,6 +14,7 @@ from walkrisk.errors import UsageFault
 from walkrisk.estimates.rows import CurvePoint, Estimate
 from walkrisk.sensitivity.pooling import Pooled, PooledScalar, pool_coefficients, pool_scalar
 
+RECODED = "recoded"  # another joint reference, chosen by each set's own risks
 TESTS = ("p_trend", "p_interaction", "p_nonlinearity", "nnt", "e_value", "e_value_ci")
 
 
@@ -40,6 +41,7 @@ def pool(sets: Sequence[Estimates], *, dfcom: float | None = None, conf_level: f
     """
     if len(sets) < 2:
         raise UsageFault(f"Pooling needs the estimates of two or more imputed data sets, got {len(sets)}.")
+    sets = [replace(s, rows=tuple(r for r in s.rows if r.stratum != RECODED)) for s in sets]
     keys = [[_key(row) for row in s.rows] for s in sets]
     if any(k != keys[0] for k in keys[1:]):
         raise UsageFault(
@@ -87,6 +89,8 @@ def _pooled_row(
     known = [r for r in same if r.estimate is not None]
     if not known:
         return base, None
+    if len(known) < len(same) and first.estimand == "synergy":
+        return base, None  # undefined where excess risks differ in sign
     if len(known) < len(same):
         raise UsageFault(
             f"{first.estimand} of {first.level or first.exposure} has an estimate in {len(known)} of {len(same)} sets "

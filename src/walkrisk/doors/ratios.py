@@ -366,7 +366,9 @@ def compare_methods(
     """
     named = locals()
     question = asking(data, _as_asked(named), **{k: named[k] for k in CHOICE})
-    options = Options(standard=Standard(at=tuple(float(v) for v in at), replicates=replicates, seed=seed))
+    intervals: Intervals = "percentile" if variance == BOOTSTRAP else "delta"
+    standard = Standard(at=tuple(float(v) for v in at), intervals=intervals, replicates=replicates, seed=seed)
+    options = Options(standard=standard)
     rows: list[Estimate] = []
     said: list[str] = question.said()
     unknown = [m for m in methods if m not in methods_for(RISK_RATIO)]

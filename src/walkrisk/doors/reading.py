@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,9 +41,21 @@ class Reader:
         self.read[name] = values
         return values
 
+    def identifiers(self, name: str, what: str) -> FloatArray:
+        """Column `name` as numbers 0, 1, ... for its different values, whatever they are; NaN where unknown."""
+        if name in self.read or not isinstance(name, str) or name not in self.data:
+            return self.column(name, what)
+        found: Any = self.data[name]
+        if isinstance(found, pd.DataFrame) or np.size(found) != self.n:
+            return self.column(name, what)
+        codes, _ = pd.factorize(pd.Series(found), sort=False)
+        self.read[name] = np.where(codes < 0, np.nan, codes.astype(np.float64))
+        return self.read[name]
+
     def _numbers(self, name: str, what: str) -> FloatArray:
         unknown = np.full(self.n, np.nan)
-        series = self.data[name] if isinstance(self.data, pd.DataFrame) else pd.Series(np.asarray(self.data[name]))
+        found: Any = self.data[name]
+        series = found if isinstance(found, (pd.Series, pd.DataFrame)) else pd.Series(found)
         if isinstance(series, pd.DataFrame):
             self.faults.append(f"{what}: the data have more than one column {name!r}; rename them.")
             return unknown

@@ -16,7 +16,7 @@ from walkrisk.errors import ModelFault, UsageFault
 from walkrisk.estimates.ratios import LevelCount, level_ratios, per_unit
 from walkrisk.estimates.rows import Estimate, critical_value
 from walkrisk.models.case_duplication import case_duplication
-from walkrisk.models.design import Design, Factor, Linear
+from walkrisk.models.design import Design, Factor, Linear, variables_of
 from walkrisk.models.fit import Fit, fit_model
 from walkrisk.models.gee import Correlation, Gee, gee
 from walkrisk.models.small_samples import bias_reduced
@@ -34,6 +34,10 @@ ESTIMANDS = {
     "identity_poisson": "risk_difference",
     "linear": "risk_difference",
 }
+
+
+BIAS_REDUCED = ("bias_reduced_poisson", "firth_logistic")
+EXACT = 1e-10  # a standard error below this is that of a fit without residuals
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -81,6 +85,20 @@ def with_levels(asking: Asking) -> Asking:
         )
     factor = Factor(exposure.name, (0.0, 1.0), ("0", "1"))
     return replace(asking, frame=replace(frame, exposure=factor, levels=factor.labels))
+
+
+def curved(frame: ModelFrame) -> bool:
+    """Whether the exposure stands in another term too (a product, a power): no coefficient alone is its ratio."""
+    return any(frame.exposure.name in variables_of(term) for term in frame.covariates)
+
+
+def refuse_curved(frame: ModelFrame) -> None:
+    """Raises UsageFault for a `curved` exposure."""
+    if curved(frame):
+        raise UsageFault(
+            f"{frame.exposure_name} stands in a product or a power too, so no single ratio describes it; use "
+            "standardised_risks(...) for ratios averaged over everyone, interaction(...) or dose_response(...)."
+        )
 
 
 def fit_by(method: str, frame: ModelFrame, design: Design | None = None) -> Fit:
@@ -153,6 +171,8 @@ def regression(
         raise UsageFault(
             f"{asking.frame.exposure_name} enters as a curve, so no single ratio describes it; use dose_response(...)."
         )
+    refuse_curved(asking.frame)
+    asking = _with_own_variance(asking, method)
     said, details = asking.said(), dict[str, Any]()
     if correlation is not None:
         made = _by_equations(asking, method, correlation)
@@ -163,9 +183,39 @@ def regression(
     fit = fit or fit_by(method, asking.frame)
     with as_faults():
         covariance = asking.choice.covariance(fit)
-    rows = ratios_of(asking, fit, method, covariance)
+    rows, more = _without_cases(asking, method, ratios_of(asking, fit, method, covariance))
+    said += more
     model = fitted_model(fit, asking.choice.name, covariance)
     return estimates(rows, fit=model, said=[*said, *_no_ratio(asking, fit)], tried=tried, details=details)
+
+
+def _with_own_variance(asking: Asking, method: str) -> Asking:
+    """Bias-reduced fits have the model's variance unless another is named: a sandwich is far too narrow for few events.
+
+    Where a level has no events its residuals all but vanish, and with them the sandwich (coverage of 21 to 27 %).
+    """
+    if method not in BIAS_REDUCED or asking.choice.name != "HC0":
+        return asking
+    said = "The variance of the bias-reduced fit is the model's (a sandwich is too narrow where events are few)."
+    choice = replace(asking.choice, name="model", sentences=(*asking.choice.sentences, said))
+    return replace(asking, choice=choice)
+
+
+def _without_cases(asking: Asking, method: str, rows: list[Estimate]) -> tuple[list[Estimate], list[str]]:
+    """Bias-reduced ratios of (or against) a level without cases have no robust limits; nor has an exact fit any."""
+    reference = next((r for r in rows if r.level == r.reference), None)
+    said, out = [], []
+    for row in rows:
+        empty = row.events == 0 or (reference is not None and reference.events == 0)
+        bare = replace(row, std_error=None, conf_low=None, conf_high=None, p_value=None)
+        if method in BIAS_REDUCED and empty and row.std_error is not None and row.variance != "model":
+            said.append(f"{row.level}: no limits, as a level without cases leaves nothing to variance {row.variance}.")
+            row = bare
+        elif row.std_error is not None and row.std_error < EXACT:
+            said.append(f"{row.level}: no limits, as the model fits these people exactly.")
+            row = replace(bare, estimate=None)
+        out.append(row)
+    return out, said
 
 
 def _by_equations(asking: Asking, method: str, correlation: str) -> Gee:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,7 @@ class TermMaker:
     declared: Sequence[MainTerm]  # the terms that stand in the model themselves
     natural: tuple[str, ...] = ()
     made: dict[MainTerm, Main] = field(default_factory=dict)
+    forms: dict[str, set[str]] = field(default_factory=dict)  # by variable: the columns it enters as
 
     def term(self, declared: DeclaredTerm) -> Term:
         if isinstance(declared, ProductTerm):
@@ -58,9 +59,19 @@ class TermMaker:
         """The model term of a declared one, the same one each time (with the reference it first had)."""
         if isinstance(declared, LinearTerm) and declared.per == 1.0 and declared.name in self.labels:
             declared = CategoriesTerm(declared.name)
+        if isinstance(declared, CategoriesTerm):
+            reference = declared.reference if reference is None else reference
+            declared = replace(declared, reference=None)
         if declared not in self.made:
-            self.made[declared] = self._main(declared, reference, of_exposure=of_exposure)
-        return self.made[declared]
+            found = self._main(declared, reference, of_exposure=of_exposure)
+            self.made[declared] = found
+            self.forms.setdefault(declared.name, set()).add(found.name)
+        made = self.made[declared]
+        if isinstance(made, Factor) and reference is not None and _number_label(reference) != made.labels[0]:
+            raise UsageFault(
+                f"{declared.name} is named with two references, {made.labels[0]} and {reference}; name one of them."
+            )
+        return made
 
     def _main(self, declared: MainTerm, reference: Hashable = None, *, of_exposure: bool = False) -> Main:
         name = declared.name

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from walkrisk.doors.faults import as_faults
 from walkrisk.doors.frames import ModelFrame
@@ -56,6 +57,8 @@ class Standard:
 
 def population_weights(frame: ModelFrame, population: Population) -> FloatArray | None:
     """The standard population as weights of the complete rows."""
+    if isinstance(population, pd.Series) and frame.index is not None and not population.index.equals(frame.index):
+        raise UsageFault("`population` has another index than the data; give it in the order of the data's rows.")
     if population is None or (isinstance(population, str) and population == "everyone"):
         return None
     if isinstance(population, str):
@@ -106,6 +109,9 @@ def standardised(
     if not standard.at and isinstance(exposure, Linear) and _is_binary(asking.frame.columns[exposure.name]):
         asking = with_levels(asking)
     frame, choice = asking.frame, asking.choice
+    if standard.intervals != "delta" and not standard.sampled:
+        raise UsageFault("A bootstrap resamples covariates with the people; leave `sampled` as it is, or take delta.")
+    details: dict[str, Any]
     fit = fit_by(MODELS[method], frame)
     with as_faults():
         designs = scenarios(asking, standard)
@@ -115,10 +121,11 @@ def standardised(
                 risks, fit, choice.name, cluster=choice.cluster, design=choice.survey, unconditional=standard.sampled
             )
             rows = _delta_rows(asking, method, risks, matrix, choice.df(fit), standard.risk_limits)
-            said, details = [*asking.said(), *risks.warnings], {"risk_covariance": matrix}
+            compared = risk_contrasts(risks, matrix, conf_level=asking.conf_level)
+            said = [*asking.said(), *risks.warnings]
+            details = {"risk_covariance": matrix, "number_needed": _needed(compared)}
         else:
-            rows, said = _bootstrap_rows(asking, method, fit, designs, standard)
-            details = {}
+            rows, said, details = _bootstrap_rows(asking, method, fit, designs, standard)
         model = fitted_model(fit, choice.name, choice.covariance(fit))
     kept = [row for row in rows if row.estimand in estimands]
     return estimates(kept, fit=model, said=said, tried=tried, details=details)
@@ -131,6 +138,7 @@ def risk_rows(
     risks: FloatArray,
     covariance: FloatArray,
     *,
+    df: float = math.inf,
     risk_limits: RiskLimits = "logit",
 ) -> list[Estimate]:
     """Rows of risks (K,) of levels and their contrasts by the delta method, from their covariance (K, K)."""
@@ -147,7 +155,7 @@ def risk_rows(
         population=asking.frame.n,
         warnings=(),
     )
-    return _delta_rows(asking, method, as_risks, covariance, math.inf, risk_limits)
+    return _delta_rows(asking, method, as_risks, covariance, df, risk_limits)
 
 
 def _delta_rows(
@@ -159,9 +167,14 @@ def _delta_rows(
     return _rows(asking, method, risks.levels, by_level, compared)
 
 
+def _needed(compared: Sequence[RiskContrast]) -> dict[str, str]:
+    """Numbers needed in words, by level: to benefit (NNTB) or to harm (NNTH), through infinity where so."""
+    return {c.level: c.number_needed.text() for c in compared}
+
+
 def _bootstrap_rows(
     asking: Asking, method: str, fit: Fit, designs: Mapping[str, Design], standard: Standard
-) -> tuple[list[Estimate], list[str]]:
+) -> tuple[list[Estimate], list[str], dict[str, Any]]:
     frame = asking.frame
     made = bootstrapped_contrasts(
         fit,
@@ -183,7 +196,7 @@ def _bootstrap_rows(
         f"{made.failed} of which had no estimate.",
         *made.warnings,
     ]
-    return [replace(row, variance=BOOTSTRAP) for row in rows], said
+    return [replace(row, variance=BOOTSTRAP) for row in rows], said, {"number_needed": _needed(made.contrasts)}
 
 
 def _rows(

@@ -43,6 +43,15 @@ def mantel_haenszel_rows(
         )
     if frame.weights is not None or frame.cluster is not None or frame.strata is not None:
         faults.append("Mantel-Haenszel knows no weights, clusters or survey design; choose a regression method.")
+    own = asking.choice
+    ignored = (
+        [f"variance {own.name}"]
+        if own.name not in ("HC0", "stata", "model") and frame.cluster is None and frame.strata is None
+        else []
+    )
+    ignored += ["t limits"] if own.limits == "t" else []
+    if ignored:
+        faults.append(f"Mantel-Haenszel has variances of its own and normal limits, not {' and '.join(ignored)}.")
     if faults:
         raise UsageFault(faults)
     strata = [frame.columns[_name(t)] for t in frame.covariates] or [np.zeros(frame.n)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ from walkrisk.estimates.substitution import (
 )
 from walkrisk.models.compositions import mean_composition
 from walkrisk.models.design import Composition, Linear, Term, build_design
+from walkrisk.models.fit import Fit
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -110,15 +112,20 @@ def _isotemporal(
     kept = parts if varies else parts[:-1]
     terms: list[Term] = [*(Linear(p) for p in kept), *others]
     fit = fit_by(method, frame, build_design(frame.columns, terms, frame.n))
-    v = question.choice.covariance(fit)
+    v, limits = question.choice.covariance(fit), _limits(question, fit)
     rows = []
     for amount in amounts:
-        made = isotemporal(fit, parts, v, amount, omitted=None if varies else parts[-1], conf_level=question.conf_level)
+        made = isotemporal(fit, parts, v, amount, omitted=None if varies else parts[-1], **limits)
         rows += _rows(question, method, made)
     said = question.said()
     if varies:
         said = [*said, "The total of the parts differs between people; moves keep each person's total as it is."]
     return estimates(rows, fit=fitted_model(fit, question.choice.name, v), said=said)
+
+
+def _limits(question: Asking, fit: Fit) -> dict[str, Any]:
+    df = question.choice.df(fit)
+    return {"conf_level": question.conf_level, "df": None if math.isinf(df) else df}
 
 
 def _compositional(
@@ -127,13 +134,13 @@ def _compositional(
     frame = question.frame
     term = Composition(parts)
     fit = fit_by(method, frame, build_design(frame.columns, [term, *others], frame.n))
-    v = question.choice.covariance(fit)
+    v, limits = question.choice.covariance(fit), _limits(question, fit)
     matrix = np.column_stack([frame.columns[p] for p in parts])
     total = float(matrix.sum(axis=1).mean())
     base = mean_composition(matrix, total=total, weights=frame.weights)
-    rows = _rows(question, method, reallocations(fit, term, v, base, amounts, conf_level=question.conf_level))
-    rows += _rows(question, method, pro_rata(fit, term, v, base, amounts, conf_level=question.conf_level))
-    against = part_contrasts(fit, term, v, conf_level=question.conf_level)
+    rows = _rows(question, method, reallocations(fit, term, v, base, amounts, **limits))
+    rows += _rows(question, method, pro_rata(fit, term, v, base, amounts, **limits))
+    against = part_contrasts(fit, term, v, **limits)
     details = {
         "mean_composition": pd.Series(base, index=list(parts)),
         "joint_test": composition_test(fit, term, v),

@@ -77,7 +77,9 @@ def weighted(
         summary = weight_summary(weights, propensity.index)
         used = weights.values if frame.weights is None else weights.values * frame.weights
         balance = balance_table(_covariates(frame.columns, terms), propensity.index, exposure.labels, weights=used)
-    made = risk_rows(asking, method, exposure.labels, risks, matrix, risk_limits=weighting.risk_limits)
+    made = risk_rows(
+        asking, method, exposure.labels, risks, matrix, df=asking.choice.groups_df(), risk_limits=weighting.risk_limits
+    )
     rows = [_of_observed(frame, r) for r in made if r.estimand in estimands]
     details: dict[str, Any] = {
         "weights": pd.DataFrame(
@@ -187,7 +189,7 @@ def _risks(
             exposure.labels,
             weights,
             model,
-            scores=propensity.scores if weighting.estimand == "ATE" else None,
+            scores=propensity.scores if weighting.estimand == "ATE" and weighting.truncate is None else None,
             sampling=frame.weights,
         )
     influence = both.influence if weighting.fixed or both.stacked_influence is None else both.stacked_influence

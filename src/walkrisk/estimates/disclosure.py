@@ -26,6 +26,7 @@ CharacteristicCell = tuple[str, str, str, str]
 UNKNOWN = "unknown"
 NOT_REPORTED = "NR"
 RATIOS = ("risk_ratio", "odds_ratio", "hazard_ratio")
+COUNTED = (*RATIOS, "risk_difference", "risk")  # estimands whose rows count the people of a category
 
 
 def min_cell_faults(min_cell: int) -> list[str]:
@@ -86,9 +87,12 @@ def ratio_marks(estimates: Sequence[Estimate], *, min_cell: int) -> dict[RatioCe
 
     People, events and people without event of a category are taken together; their sums are known but for strata.
     Strata that add up to an unstratified analysis, and joint groups that add up to (or are) the categories of another,
-    are tied to it. Blocks with the same counts are one block.
+    are tied to it. Blocks with the same counts are one block; a stratum whose rows all stand in the unstratified block
+    of its analysis (ratios within strata from one model) shows the same cells, not new ones.
     """
-    blocks = ratio_blocks(estimates)
+    every = ratio_blocks(estimates)
+    same = {place: holder for place in every if (holder := _within(place, every))}
+    blocks = {place: block for place, block in every.items() if place not in same}
     distinct = {_signature(place[1], block): block for place, block in blocks.items()}
     whole = {_signature(e, block) for (_, e, stratum), block in blocks.items() if not stratum}
     values: dict[Key, int] = {}
@@ -109,6 +113,9 @@ def ratio_marks(estimates: Sequence[Estimate], *, min_cell: int) -> dict[RatioCe
                 key = (_signature(place[1], block), what, level)
                 if key in hidden:
                     out[(*place, level, what)] = hidden[key]
+    for place, holder in same.items():
+        cells = ((level, what) for level in every[place] for what in ("n", "events"))
+        out |= {(*place, *c): out[(*holder, *c)] for c in cells if (*holder, *c) in out}
     return out
 
 
@@ -120,9 +127,16 @@ def ratio_blocks(estimates: Sequence[Estimate]) -> dict[Place, dict[str, tuple[i
     """(analysis, exposure, stratum) -> level -> (people, events), in the order of the estimates."""
     blocks: dict[Place, dict[str, tuple[int, int]]] = {}
     for e in estimates:
-        if e.estimand in RATIOS and e.n is not None and e.events is not None:
+        if e.estimand in COUNTED and e.n is not None and e.events is not None:
             blocks.setdefault((e.analysis, e.exposure, e.stratum), {}).setdefault(e.level, (e.n, e.events))
     return blocks
+
+
+def _within(place: Place, blocks: Mapping[Place, Block]) -> Place | None:
+    """The unstratified block of the same analysis and exposure that holds every row of a stratum; None if none does."""
+    analysis, exposure, stratum = place
+    whole = blocks.get((analysis, exposure, "")) if stratum else None
+    return (analysis, exposure, "") if whole and blocks[place].items() <= whole.items() else None
 
 
 def _signature(exposure: str, block: Block) -> Key:

@@ -17,6 +17,7 @@ from walkrisk.models.profile import profile_interval
 FloatArray = npt.NDArray[np.float64]
 Covariances = Mapping[str, FloatArray]
 
+LARGEST = 700.0  # whose exponential is a number, and not 0
 PROFILE = "profile"  # the variance of a row whose limits are by profile likelihood
 
 
@@ -49,7 +50,7 @@ def level_ratios(
     A category without people, without events, or in a fit that did not converge has a row without an estimate; so
     have all others if the reference has no events. Of a fit on the boundary, which has no standard errors, there is one
     row a category whatever the variances asked for: its limits are by profile likelihood, its P value by the likelihood
-    ratio, and its variance says so.
+    ratio, and its variance says so; a limit that is not found is None (`profile_sentences`).
     """
     reference = exposure.labels[0]
     positions = dict(zip(exposure.levels[1:], fit.design.columns_of[exposure], strict=True))
@@ -103,8 +104,26 @@ def _filled(fit: Fit, column: int, v: FloatArray, base: Estimate, z: float, *, l
     contrast = np.zeros(len(fit.names))
     contrast[column] = 1.0
     found = profile_interval(fit, contrast, conf_level=math.erf(z / math.sqrt(2)))
-    low, middle, high = (x if own_scale else math.exp(x) for x in (found.low, value, found.high))
-    return replace(base, estimate=middle, conf_low=low, conf_high=high, p_value=found.p_value)
+    low, middle, high = (x if own_scale else _exp(x) for x in (found.low, value, found.high))
+    if not own_scale and abs(value) > LARGEST:
+        return base
+    limits = [None if math.isnan(x) else x for x in (low, high)]
+    return replace(base, estimate=middle, conf_low=limits[0], conf_high=limits[1], p_value=found.p_value)
+
+
+def _exp(x: float) -> float:
+    """The exponential, NaN where a finite number has none."""
+    return math.nan if LARGEST < x < math.inf else math.exp(x)
+
+
+def profile_sentences(rows: Sequence[Estimate]) -> list[str]:
+    """What to say of rows whose profile-likelihood limits were not found, or are too large for a number."""
+    lost = [r.level or r.exposure for r in rows if r.variance == PROFILE and r.estimate is not None and _lacks(r)]
+    return [f"{', '.join(lost)}: a profile-likelihood limit was not found, so none is given."] if lost else []
+
+
+def _lacks(row: Estimate) -> bool:
+    return row.p_value is not None and (row.conf_low is None or row.conf_high is None)
 
 
 def median_scores(values: FloatArray, categories: FloatArray) -> FloatArray:

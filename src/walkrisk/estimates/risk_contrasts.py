@@ -142,8 +142,13 @@ def level_risks(
 
 def logit_limits(m: float, half: float) -> tuple[float, float]:
     """Limits of a share m in (0, 1), symmetric on the logit scale, from the half width on its own scale."""
-    centre, width = math.log(m / (1 - m)), half / (m * (1 - m))
-    return 1 / (1 + math.exp(width - centre)), 1 / (1 + math.exp(-width - centre))
+    centre, width = math.log(m) - math.log1p(-m), half / (m * (1 - m))
+    return _expit(centre - width), _expit(centre + width)
+
+
+def _expit(x: float) -> float:
+    """1 / (1 + e^-x) without overflow."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
 def risk_contrasts(

@@ -16,9 +16,11 @@ FloatArray = npt.NDArray[np.float64]
 class Estimate:
     """One estimate. None means: does not apply, or could not be estimated (its sentence is in the diagnostics).
 
-    `std_error` is on the analysis scale (the log for ratios). `n` and `events` of a ratio are those of its category,
-    else of the fitted sample. `estimand` is one of risk_ratio, risk_difference, risk, odds_ratio, hazard_ratio,
-    e_value, e_value_ci, p_trend, p_interaction, p_nonlinearity.
+    `std_error` is on the analysis scale (the log for ratios). `n` and `events` of a ratio, risk or difference are those
+    of its category, else of the fitted sample. `estimand` is one of risk_ratio, risk_difference, risk, odds_ratio,
+    hazard_ratio, nnt (number needed to treat), reri, ap, synergy (additive interaction), paf (attributable fraction),
+    lowest_risk (the value of an exposure where the risk is lowest), e_value, e_value_ci, p_trend, p_interaction,
+    p_nonlinearity.
     """
 
     analysis: str

@@ -6,8 +6,9 @@ lambda >= 0 of the rows that lie on the edge with
     score(b) = sum of lambda * sign * x over these rows        (Karush, Kuhn & Tucker)
 
 Newton's method goes first. If the edge is in its way the interior point method follows, and from its end an active-set
-Newton iteration that puts the rows on the edge exactly on it. What the certificate says is computed from the result
-alone, whatever found it.
+Newton iteration that puts the rows on the edge exactly on it. The certificate takes the result, b and lambda, and no
+word of whatever found it: the slack of every row, who lies on the edge, the sign of lambda and what is left of the
+score are computed from these two. b is judged in the coordinates (p,) that make the columns orthonormal.
 
 References: Boyd & Vandenberghe 2004, chapters 5 and 11, doi 10.1017/CBO9780511804441; on why other programs fail here,
 Williamson, Eliasziw & Fick 2013, doi 10.1186/1742-7622-10-14.
@@ -30,9 +31,10 @@ IntArray = npt.NDArray[np.intp]
 Verdict = Literal["interior", "boundary", "none"]
 
 ON_EDGE = 1e-9  # slack in units of eta
+ROUNDING = 1e-10  # what rounding may leave of a slack of 0, relative to the largest term of a linear predictor (or 1)
 FLAT = 1e-10  # curvature, relative to the largest, below which a direction has none
 STATIONARY = 1e-9  # what is left of the score, relative to it, once the multipliers are taken off
-NEARLY, GAP = 1e-4, 1e-9  # the least a certificate asks of the KKT residual, and of the gap for its likelihood
+NEARLY, GAP = 1e-6, 1e-9  # the least a certificate asks of the KKT residual, and of the gap for its likelihood
 ROUNDS = 40
 
 
@@ -43,7 +45,8 @@ class Certificate:
     `verdict`: an interior maximum, one on the boundary, or none found. `kkt_residual` is the largest component of
     score - sum of lambda x, each on its own scale (sum of |x| times the larger of outcome and mean). `gap` bounds how
     much higher the log-likelihood could be: sum of lambda times slack (a bound by concavity) plus half the Newton
-    decrement of the residual (to second order). `active` (m,) marks the rows that lie on the edge, in
+    decrement of the residual (to second order). No maximum is certified for a row beyond the edge by more than
+    rounding, or for a lambda below 0. `active` (m,) marks the rows that lie on the edge, in
     `active_patterns` distinct patterns of covariates; `multipliers` (m,) are their lambda, in people, all at least 0.
     `flat` (p,) marks coefficients that equally good maxima have different values of.
     """
@@ -116,16 +119,19 @@ def _on_the_edge(p: Program, inner: Interior) -> End | None:
         gamma, flat = _within(p, inner.at.gamma, normals, p.cap[rows])
         eta = p.z @ gamma
         slack = p.cap - p.sign * eta[p.edged]
-        slack[rows] = np.maximum(slack[rows], 0)
+        off = float(np.max(np.abs(slack[rows]), initial=0.0))  # not 0: these rows cannot all be on the edge
         if (worst := int(np.argmin(slack))) not in active and slack[worst] < -1e-11:
             active.add(worst)
             continue
-        gradient = p.z.T @ (p.w * p.family.score(_inside(p, eta, rows), p.y))
-        if not np.isfinite(gradient).all():
+        eta = _inside(p, eta, rows)
+        with np.errstate(all="ignore"):
+            gradient = p.z.T @ (p.w * p.family.score(eta, p.y))
+            possible = np.isfinite(p.family.log_likelihood(eta, p.y)).all()
+        if not (possible and np.isfinite(gradient).all()):
             return None
         multipliers, rest = _nonnegative(normals, gradient)
         if np.max(np.abs(rest)) <= STATIONARY * (1 + np.max(np.abs(gradient))):
-            return End(gamma, rows, multipliers, flat)
+            return End(gamma, rows, multipliers, flat) if off <= ON_EDGE else None
         leaving = normals @ rest < -1e-10 * np.linalg.norm(rest) * np.linalg.norm(normals, axis=1)
         if not leaving.any():
             return None
@@ -211,26 +217,27 @@ def _judged(
     """The solution and its certificate, recomputed in the original coordinates."""
     x, y, w = data
     beta = np.asarray(np.linalg.solve(p.triangle, end.gamma), dtype=np.float64)
-    eta_of = _inside(p, p.z @ end.gamma, end.active)
-    slack = p.cap - p.sign * eta_of[p.edged]
+    eta, slack, inside = _slacks(p, end.gamma)
+    nu = np.zeros(len(p.edged))
+    nu[end.active] = end.multipliers
     with np.errstate(all="ignore"):
-        value = float(p.w @ p.family.log_likelihood(eta_of, p.y))
-        score = p.w * p.family.score(eta_of, p.y)
-    score[p.edged[end.active]] -= end.multipliers * p.sign[end.active]
+        value = float(p.w @ p.family.log_likelihood(eta, p.y))
+        score = p.w * p.family.score(eta, p.y)
+    score[p.edged] -= nu * p.sign
     rest = p.z.T @ score
-    by_column = p.triangle.T @ rest
-    relative = float(np.max(np.abs(by_column) / score_scale(x, y, w)))
-    information = gram(p.z, p.w * np.minimum(np.nan_to_num(p.family.information(eta_of, p.y)), 1e8))
-    gap = float(end.multipliers @ np.maximum(slack[end.active], 0))
+    relative = float(np.max(np.abs(p.triangle.T @ rest) / score_scale(x, y, w)))
+    information = gram(p.z, p.w * np.minimum(np.nan_to_num(p.family.information(eta, p.y)), 1e8))
     values, vectors = np.linalg.eigh(information)
-    gap += 0.5 * float(np.sum((vectors.T @ rest) ** 2 / np.maximum(values, 1e-8 * max(values[-1], 1.0))))
+    decrement = np.sum((vectors.T @ rest) ** 2 / np.maximum(values, 1e-8 * max(values[-1], 1.0)))
+    gap = float(nu @ slack + 0.5 * decrement)
     on = slack <= ON_EDGE
     mark = np.zeros(len(p.z), dtype=bool)
     mark[p.edged[on]] = True
     multiplier = np.zeros(len(p.z))
-    multiplier[p.edged[end.active]] = end.multipliers / p.w[p.edged[end.active]]
+    multiplier[p.edged[on]] = nu[on] / p.w[p.edged[on]]
     moves = np.abs(np.linalg.solve(p.triangle, end.flat)) * np.linalg.norm(p.triangle, axis=0)[:, None]
-    converged = bool(np.isfinite(value) and relative < NEARLY and gap < GAP * (1 + abs(value)))
+    inside = inside and bool(np.all(nu >= 0)) and bool(np.isfinite(value))
+    converged = inside and relative < NEARLY and gap < GAP * (1 + abs(value))
     verdict: Verdict = ("boundary" if on.any() else "interior") if converged else "none"
     certificate = Certificate(
         verdict=verdict,
@@ -241,4 +248,17 @@ def _judged(
         multipliers=w * multiplier[p.of],
         flat=(moves > 1e-6 * max(1.0, float(moves.max(initial=0.0)))).any(axis=1),
     )
-    return Solution(beta, eta_of[p.of], value, converged, steps, relative), certificate
+    return Solution(beta, eta[p.of], value, converged, steps, relative), certificate
+
+
+def _slacks(p: Program, gamma: FloatArray) -> tuple[FloatArray, FloatArray, bool]:
+    """Linear predictors (m,) and slacks of the edged rows at gamma, and whether nobody is beyond the edge.
+
+    What is within rounding of the edge, on either side, is put on it: beyond, a likelihood has no value.
+    """
+    eta = p.z @ gamma
+    slack = p.cap - p.sign * eta[p.edged]
+    tolerance = ROUNDING * max(1.0, float(np.max(np.abs(p.z) @ np.abs(gamma))))
+    near = np.abs(slack) <= tolerance
+    eta[p.edged[near]] = (p.cap * p.sign)[near]
+    return eta, np.where(near, 0.0, slack), bool(np.all(slack >= -tolerance))

@@ -131,7 +131,7 @@ def covariance(
     out = (out + out.T) / 2
     if base == "MBN":
         out += _mbn(fit, choice, meat) * fit.dispersion * choice.bread
-    return _positive(out)
+    return _positive(out, len(choice.groups))
 
 
 def influence(fit: Fit, variance: str, *, cluster: Labels | None = None) -> FloatArray:
@@ -169,7 +169,7 @@ def influence_covariance(
     if choice.base == "survey":
         return survey_meat(phi, _needed(design), np.ones(fit.n, dtype=bool))
     if choice.base not in ("model", "MBN"):
-        return _positive(_crossproduct(phi, choice, np.ones(fit.n, dtype=bool)))
+        return _positive(_crossproduct(phi, choice, np.ones(fit.n, dtype=bool)), len(choice.groups))
     if gradient is None:
         raise ValueError(
             f"variance '{variance}' is no sum over persons, so it has no unconditional form here; choose HC0 or HC3"
@@ -338,11 +338,17 @@ def _mbn(fit: Fit, choice: _Choice, meat: FloatArray) -> float:
     return small_samples.mbn_extra(meat / factor, choice.bread * (1 / fit.dispersion), fit.parameters, least)
 
 
-def _positive(matrix: FloatArray) -> FloatArray:
-    """The matrix, unless clustering several ways has made a variance negative."""
+def _positive(matrix: FloatArray, ways: int = 1) -> FloatArray:
+    """The matrix, unless clustering several ways (or rounding, in a singular fit) has made a variance negative."""
     if (np.diag(matrix) < 0).any():
+        if ways > 1:
+            raise ValueError(
+                "clustering in several ways gives a negative variance here; choose the one column with the fewest "
+                "clusters"
+            )
         raise ValueError(
-            "clustering in several ways gives a negative variance here; choose the one column with the fewest clusters"
+            "a variance comes out negative, as the columns are all but collinear; subtract a constant near the mean of "
+            "those that hardly vary, or leave one out"
         )
     return matrix
 

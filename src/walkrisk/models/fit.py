@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from walkrisk.models.constrained import Certificate, interior_certificate, maximum_on_the_edge
+from walkrisk.models.coordinates import Coordinates, Curved, curved, is_narrow, own_share, well_conditioned
 from walkrisk.models.design import Design, Term
-from walkrisk.models.fit_sentences import collinear_sentence, said
+from walkrisk.models.engines import search
+from walkrisk.models.fit_sentences import collinear_sentence, lost_digits, overflowing, said
 from walkrisk.models.solver import (
     IDENTITY_BINOMIAL,
     IDENTITY_POISSON,
@@ -21,10 +23,7 @@ from walkrisk.models.solver import (
     Family,
     Link,
     Solution,
-    flat_start,
-    inverse_information,
-    maximise,
-    maximise_with_statsmodels,
+    vanished,
 )
 from walkrisk.models.support import (
     EmptyCells,
@@ -45,8 +44,7 @@ FAMILIES: Mapping[str, Family] = {
     "identity_poisson": IDENTITY_POISSON,
     "linear": LEAST_SQUARES,
 }
-ENGINES: Mapping[str, Callable[..., Solution]] = {"newton": maximise, "statsmodels": maximise_with_statsmodels}
-NO_RISK = 1e-8  # below this, a fitted risk may be on its way to 0
+SIX_DIGITS = 4.7e-5  # own share of a column below which bread @ scores' scores @ bread loses its sixth: sqrt(1e-7 eps)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -65,6 +63,11 @@ class Fit:
 
     On the boundary (`boundary`, see `certificate`) no Wald interval holds: `wald` is False and both breads are NaN, so
     that no variance of any kind can be made of them. `profile.profile_interval` gives limits there.
+
+    Of an ill-conditioned design (a year whose values differ little, columns nearly alike) coefficients, breads and
+    scores are computed in other `coordinates` and brought back, so that each is right to rounding. A product of several
+    of them is not: `conditioned` holds the same fit in these coordinates for what needs one. Where a variance of the
+    form bread @ scores' scores @ bread would lose its sixth digit, the fit gives no estimate and says so.
     """
 
     method: str
@@ -94,6 +97,7 @@ class Fit:
     dispersion: float = 1.0
     certificate: Certificate | None = None
     everyone: tuple[FloatArray, FloatArray] | None = None
+    conditioned: Conditioned | None = None
 
     @property
     def parameters(self) -> int:
@@ -117,6 +121,14 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Conditioned:
+    """A fit in well-conditioned coordinates, `back` (q, q) leading from its coefficients and covariances to ours."""
+
+    fit: Fit
+    back: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Solved:
     """A solved model: columns `at` of the design on `rows`, and how many people were separated from the events."""
 
@@ -126,6 +138,7 @@ class Solved:
     solution: Solution | None
     certificate: Certificate | None
     separated: int
+    engine: str
 
 
 def fit_model(
@@ -199,17 +212,27 @@ def solve(
         if not np.array_equal(rows, w > 0):
             at = independent[independent_columns(used_part(matrix, rows, independent))]
         x, yy, ww = used_part(matrix, rows, at), y[rows], w[rows]
-        start = flat_start(family, x, yy, ww) if family.bounded and engine != "newton" else None
-        found = ENGINES[engine](family, x, yy, weights=ww, start=start)
+        found = search(engine, family, x, yy, ww)
+        made = None
+        if not found.converged and is_narrow(x, ww) and (made := well_conditioned(x, ww)) is not None:
+            x, found = made.z, search(engine, family, made.z, yy, ww)
         apart = _apart(family, x, yy, found)
         if not apart.any():
             certificate = interior_certificate(found, x.shape[1])
             if not found.converged and family.bounded and engine == "newton":
                 found, certificate = maximum_on_the_edge(family, x, yy, ww, found)
-            return Solved(family, rows, at, found, certificate, separated)
+            if made is not None:
+                found, certificate = _brought_back(made, found, certificate)
+            return Solved(family, rows, at, found, certificate, separated, engine)
         separated += int(apart.sum())
         rows[np.flatnonzero(rows)[apart]] = False
-    return Solved(family, rows, independent[:0], None, None, separated)
+    return Solved(family, rows, independent[:0], None, None, separated, engine)
+
+
+def _brought_back(made: Coordinates, found: Solution, certificate: Certificate) -> tuple[Solution, Certificate]:
+    """A solution and its certificate in the original columns."""
+    flat = (made.back[:, certificate.flat] != 0).any(axis=1)
+    return replace(found, coefficients=made.back @ found.coefficients), replace(certificate, flat=flat)
 
 
 def used_part(matrix: FloatArray, rows: BoolArray, at: npt.NDArray[np.intp]) -> FloatArray:
@@ -246,22 +269,28 @@ def _assembled(
     assert certificate is not None
     y, w = data[0][solved.rows], data[1][solved.rows]
     x = used_part(design.matrix, solved.rows, solved.at)
-    mean, boundary = family.mean(solution.eta), certificate.verdict == "boundary"
-    bread = expected = np.full((len(solved.at), len(solved.at)), np.nan)
+    boundary = certificate.verdict == "boundary"
     wald = not boundary and not certificate.flat.any()
-    if wald:
-        bread = expected = inverse_information(family, x, y, solution.eta, w)
-        if family.name in ("log_binomial", "identity_binomial", "identity_poisson"):
-            expected = inverse_information(family, x, y, solution.eta, w, expected=True)
-    residual, working = w * family.score(solution.eta, y), w * family.expected(solution.eta, y)
+    nothing = np.full((len(solved.at), len(solved.at)), np.nan)
+    shape = curved(family, x, (y, w), solution, solved.engine) if wald else Curved(solution, nothing, nothing)
+    solution, bread = shape.solution, shape.bread
+    mean, residual = family.mean(solution.eta), w * family.score(solution.eta, y)
     if wald and solution.converged:
-        rest = residual @ x
-        certificate = replace(certificate, gap=float(0.5 * rest @ bread @ rest))
+        good = shape.inner or shape
+        rest = residual @ (x if shape.coordinates is None else shape.coordinates.z)
+        gap = float(0.5 * rest @ good.bread @ rest)
+        certificate = replace(certificate, gap=gap, kkt_residual=solution.relative_score)
     converged = solution.converged and (not wald or bool(np.isfinite(bread).all()))
-    sentences = sentences + said(method, family, (mean, y, w), solution, certificate, converged, len(solved.at))
+    lost: list[str] = []
+    if converged and shape.inner is not None:
+        share = own_share(bread, x, w * family.information(solution.eta, y))
+        lost = lost_digits([design.names[c] for c in solved.at[share < SIX_DIGITS]])
+    sentences = sentences + lost
+    sentences += said(method, family, (mean, y, w), solution, certificate, converged, len(solved.at))
     p = design.matrix.shape[1]
     estimated, coefficients = np.zeros(p, dtype=bool), np.full(p, np.nan)
     estimated[solved.at], coefficients[solved.at] = True, solution.coefficients
+    sentences += overflowing(design.names, coefficients, family.link) if converged and not lost else []
     estimable = estimated.copy()
     if len(solved.at) < len(independent):
         estimable[undetermined(design.matrix[solved.rows], solved.at, independent)] = False
@@ -271,7 +300,7 @@ def _assembled(
         squares = -2 * log_likelihood
         dispersion = squares / (len(y) - len(solved.at)) if len(y) > len(solved.at) else float("nan")
         log_likelihood = float(0.5 * np.log(w).sum() - 0.5 * len(y) * (np.log(2 * np.pi * squares / len(y)) + 1))
-    return Fit(
+    fit = Fit(
         method=method,
         names=design.names,
         design=design,
@@ -284,7 +313,7 @@ def _assembled(
         n=len(data[0]),
         events=int(data[0].sum()),
         log_likelihood=log_likelihood,
-        converged=converged,
+        converged=converged and not lost,
         iterations=solution.iterations,
         max_fitted_risk=float(mean.max()),
         no_reference=cells.no_reference,
@@ -294,33 +323,51 @@ def _assembled(
         wald=wald,
         weights=w,
         outcome=y,
-        working=working,
-        expected_bread=expected,
+        working=w * family.expected(solution.eta, y),
+        expected_bread=shape.expected,
         dispersion=dispersion,
         certificate=certificate,
         everyone=data,
     )
+    return fit if shape.inner is None else replace(fit, conditioned=_conditioned(fit, shape, residual))
+
+
+def _conditioned(fit: Fit, shape: Curved, residual: FloatArray) -> Conditioned:
+    """The fit in the coordinates it was computed in."""
+    made, inner = shape.coordinates, shape.inner
+    assert made is not None
+    assert inner is not None
+    q = made.z.shape[1]
+    matrix = np.zeros((fit.n, q), order="F")
+    matrix[fit.rows] = made.z
+    names, everything = tuple(f"coordinate {i + 1}" for i in range(q)), np.ones(q, dtype=bool)
+    same = replace(
+        fit,
+        names=names,
+        design=Design(matrix, names, {}, {}),
+        coefficients=inner.solution.coefficients,
+        estimated=everything,
+        estimable=everything,
+        scores=made.z * residual[:, None],
+        bread=inner.bread,
+        expected_bread=inner.expected,
+    )
+    return Conditioned(same, made.back)
 
 
 def _apart(family: Family, x: FloatArray, y: FloatArray, solution: Solution) -> BoolArray:
     """Rows whose fitted risk runs to 0 (or, in a logistic model, to 1).
 
-    Where the iteration gave up, those that `separated_rows` finds. Where it did not, those below NO_RISK if the others
-    do not determine all coefficients: then nothing but these rows, all without events, holds some combination of
-    coefficients, and it holds none. A risk that is merely very small where the others determine everything is a risk
-    like any other.
+    Those that have `vanished` at a point where the score has too; where the iteration gave up before, those that
+    `separated_rows` finds.
     """
     if family.link == "identity":
         return np.zeros(len(y), dtype=bool)
-    if not solution.converged:
-        return separated_rows(x, y, logistic=family is LOGISTIC)
-    mean = family.mean(solution.eta)
-    apart = mean < NO_RISK
-    if family is LOGISTIC:
-        apart |= mean > 1 - NO_RISK
-    if not apart.any() or len(independent_columns(x[~apart])) == x.shape[1]:
-        return np.zeros(mean.shape, dtype=bool)
-    return apart
+    if solution.relative_score < 1e-9:
+        apart = vanished(family, x, family.mean(solution.eta))
+        if apart.any() or solution.converged:
+            return apart
+    return separated_rows(x, y, logistic=family is LOGISTIC)
 
 
 def empty_fit(method: str, design: Design, y: FloatArray, sentences: list[str]) -> Fit:

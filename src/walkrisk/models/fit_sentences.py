@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.models.constrained import Certificate
-from walkrisk.models.design import Design
+from walkrisk.models.design import INTERCEPT, Design
 from walkrisk.models.solver import Family, Link, Solution
 
 FloatArray = npt.NDArray[np.float64]
 
+LARGEST = 700.0  # whose exponential is a number
 FEW_EVENTS = 5  # per coefficient
 _UNEVEN = " (it takes weights for numbers of people, and people for independent)"
 MEASURES: Mapping[Link, str] = {"log": "ratios", "logit": "ratios", "identity": "differences"}
@@ -81,10 +82,31 @@ def collinear_sentence(design: Design, independent: npt.NDArray[np.intp]) -> lis
     return [*said, f"{', '.join(spanned)}: {why}."] if spanned else said
 
 
+def lost_digits(names: list[str]) -> list[str]:
+    """What to do about columns that are nearly what the others say already."""
+    named = [name for name in names if name != INTERCEPT] or names
+    if not named:
+        return []
+    return [
+        f"{', '.join(named)}: all but constant, or all but a combination of the other columns, so a standard error "
+        "would lose its digits and no estimate is given. Subtract a constant near the mean, or leave a column out."
+    ]
+
+
+def overflowing(names: tuple[str, ...], coefficients: FloatArray, link: Link) -> list[str]:
+    """Columns whose ratio per unit overflows."""
+    large = [name for name, b in zip(names, coefficients, strict=True) if abs(b) > LARGEST and name != INTERCEPT]
+    if link == "identity" or not large:
+        return []
+    return [f"{', '.join(large)}: the ratio per unit is no number; enter it in units as large as its differences."]
+
+
 def _not_converged(method: str, iterations: int, score: float, top: float) -> str:
     where = f", largest fitted risk {top:.4f}" if method == "log_binomial" else ""
+    instead = "Fewer or coarser covariates may help, or others in their place."
+    if method == "log_binomial":
+        instead = "Modified Poisson of the same model needs no such maximum."
     return (
         f"The {method.replace('_', '-')} fit did not converge ({iterations} iterations, "
-        f"relative score {score:.1e}{where}); "
-        "no estimate is given. Modified Poisson of the same model needs no such maximum."
+        f"relative score {score:.1e}{where}); no estimate is given. {instead}"
     )

@@ -22,7 +22,7 @@ References: Venzon & Moolgavkar 1988, doi 10.2307/2347496; Self & Liang 1987, do
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -37,7 +37,9 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
 ACCURACY = 1e-10  # of a limit, in units near its standard error
-EVALUATIONS = 60
+EVALUATIONS = 100
+STEEP = 3e7  # times as much tilt as a quadratic profile takes: the edge of the domain comes before the limit
+ROUGH = 1e-4  # of the interval's width: a limit known no better is not given
 WITHOUT_PROFILE = ("linear", "cox")
 
 
@@ -46,9 +48,9 @@ class ProfileInterval:
     """Limits of a contrast by profile likelihood, on the scale of the linear predictor.
 
     `estimate` is the contrast at the maximum (infinite where the maximum is a limit there, NaN where it is not
-    unique), `low` and `high` may be infinite. `statistic` and `p_value` test a contrast of 0 (NaN
-    where a contrast of 0 leaves no risks strictly inside the domain). `gap` bounds the error of
-    the limits. `verdict` is empty, or a sentence where something must be known of the limits.
+    unique), `low` and `high` may be infinite. `statistic` and `p_value` test a contrast of 0 (NaN where a contrast of 0
+    leaves no risks strictly inside the domain). `gap` bounds the error of the limits; a limit not known to 1e-4 of the
+    interval's width is NaN. `verdict` is empty, or a sentence where something must be known of the limits.
     """
 
     estimate: float
@@ -100,16 +102,17 @@ def profile_interval(fit: Fit, contrast: FloatArray, *, conf_level: float = 0.95
     open_below, open_above = (False, False) if sample.determined else _open_ends(fit, sample, c)
     low, low_gap = (np.inf, 0.0) if open_below else _limit(p, begin, -c, fit.log_likelihood, drop)
     high, high_gap = (np.inf, 0.0) if open_above else _limit(p, begin, c, fit.log_likelihood, drop)
+    size = low + high if np.isfinite(low + high) else abs(low if open_above else high)
+    low, high = (limit if gap <= ROUGH * size else np.nan for limit, gap in ((-low, low_gap), (high, high_gap)))
     test = likelihood_ratio_test(fit, contrasts)
-    gap = max(low_gap, high_gap)
     return ProfileInterval(
         estimate=_estimate(fit, contrasts[0], (open_below, open_above)),
-        low=-low,
+        low=low,
         high=high,
         statistic=test.statistic,
         p_value=test.p_value,
-        gap=gap,
-        verdict=_verdict(gap, max(abs(b) for b in (low, high, 0.0) if np.isfinite(b)), open_below, open_above),
+        gap=max(low_gap, high_gap),
+        verdict=_verdict((low, high), max(low_gap, high_gap), size, open_below, open_above),
     )
 
 
@@ -228,7 +231,7 @@ def _limit(p: Program, begin: FloatArray, c: FloatArray, top: float, drop: float
     length, floor = float(np.linalg.norm(direction)), top - drop
     total = max(float(p.share.sum()), 1.0)
     mu, mu_end = max(0.1 * drop / total, 1e-13), max(ACCURACY * drop / total, 1e-14)
-    kappa, small, large = float(np.sqrt(2 * drop)) / length, 0.0, np.inf
+    kappa, bracket = float(np.sqrt(2 * drop)) / length, _Bracket()
     over, under = (float(direction @ begin), _value(p, begin)), (np.nan, -np.inf)
     upper, lower = np.inf, -np.inf
     for _ in range(EVALUATIONS):
@@ -241,29 +244,62 @@ def _limit(p: Program, begin: FloatArray, c: FloatArray, top: float, drop: float
             excess = found.mu * total + found.error * (np.sqrt(p.w.sum()) + kappa * length)
             upper = min(upper, theta + (value + excess - floor) / kappa)
         if value >= floor:
-            small, over, lower = max(small, kappa), max(over, (theta, value)), max(lower, theta)
+            over, lower = max(over, (theta, value)), max(lower, theta)
         else:
-            large, under = min(large, kappa), (theta, value)
+            under = (theta, value)
         if np.isfinite(under[1]):
             share = (over[1] - floor) / (over[1] - under[1])
             lower = max(lower, over[0] + share * (under[0] - over[0]))
-        if upper - lower <= ACCURACY * length * 10 or (large < np.inf and large - small <= 1e-14 * large):
+        bracket = bracket.narrowed(kappa, (top - value) / drop if ended else np.inf)
+        if upper - lower <= ACCURACY * length * 10 or bracket.closed or weight > STEEP:
             break
-        kappa = _next(kappa, (top - value) / drop if ended else np.inf, small, large)
+        kappa = bracket.next()
     return lower, max(float(upper - lower), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bracket:
+    """Logs of a kappa too small and one too large, of how far (in what is asked for) the likelihood falls at each.
+
+    `halve` says that the last step did not halve the bracket, so that the next one must.
+    """
+
+    small: float = -np.inf
+    large: float = np.inf
+    fallen_small: float = -np.inf
+    fallen_large: float = np.inf
+    halve: bool = False
+
+    @property
+    def closed(self) -> bool:
+        return self.large - self.small <= 1e-14
+
+    def narrowed(self, kappa: float, fallen: float) -> _Bracket:
+        """The bracket once a kappa is known to let the log-likelihood fall by `fallen` times what it should."""
+        at, by = math.log(kappa), math.log(max(fallen, 1e-12)) if np.isfinite(fallen) else np.inf
+        width = self.large - self.small
+        new = replace(self, small=at, fallen_small=by) if by <= 0 else replace(self, large=at, fallen_large=by)
+        return replace(new, halve=np.isfinite(width) and new.large - new.small > 0.5 * width)
+
+    def next(self) -> float:
+        """As if the fall were a power of kappa (a quadratic profile: its square), between the two bounds."""
+        if np.isinf(self.large):
+            return math.exp(self.small + min(max(-0.5 * self.fallen_small, 0.1), 3.0))
+        if np.isinf(self.small):
+            return math.exp(self.large - (min(max(0.5 * self.fallen_large, 0.1), 3.0) if self.known else 1.4))
+        share = 0.5
+        if self.known and not self.halve:
+            share = min(max(self.fallen_small / (self.fallen_small - self.fallen_large), 0.001), 0.999)
+        return math.exp(self.small + share * (self.large - self.small))
+
+    @property
+    def known(self) -> bool:
+        return bool(np.isfinite(self.fallen_large))
 
 
 def _value(p: Program, gamma: FloatArray) -> float:
     with np.errstate(all="ignore"):
         return float(p.w @ p.family.log_likelihood(p.z @ gamma, p.y))
-
-
-def _next(kappa: float, fallen: float, small: float, large: float) -> float:
-    """The next kappa after one that lets the log-likelihood fall by `fallen` times what it should."""
-    guess = kappa / np.sqrt(max(fallen, 1e-6)) if np.isfinite(fallen) else 0.0
-    if small < guess < large:
-        return float(guess)
-    return float(np.sqrt(small * large) if 0 < small < large < np.inf else 0.25 * large if small == 0 else 16 * small)
 
 
 def _estimate(fit: Fit, contrast: FloatArray, ends: tuple[bool, bool]) -> float:
@@ -273,8 +309,12 @@ def _estimate(fit: Fit, contrast: FloatArray, ends: tuple[bool, bool]) -> float:
     return float(contrast[used] @ fit.coefficients[used]) if fit.estimable[used].all() else float("nan")
 
 
-def _verdict(gap: float, size: float, below: bool, above: bool) -> str:
-    said = [] if gap <= 1e-6 * size else [f"The profile-likelihood limits are known to {gap:.1e} only."]
+def _verdict(limits: tuple[float, float], gap: float, size: float, below: bool, above: bool) -> str:
+    said = []
+    if lost := [name for name, limit in zip(("lower", "upper"), limits, strict=True) if np.isnan(limit)]:
+        said.append(f"The {' and '.join(lost)} profile-likelihood limit was not found, so none is given.")
+    elif gap > 1e-6 * size:
+        said.append(f"The profile-likelihood limits are known to {gap:.1e} only.")
     if below or above:
         side = "on either side" if below and above else "below" if below else "above"
         said.append(f"The likelihood never falls far enough {side}, so there is no finite limit there.")

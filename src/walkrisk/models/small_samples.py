@@ -194,7 +194,7 @@ def _sentences(
     if not reached:
         out.append(
             f"The {name.replace('_', '-')} fit did not converge (last step {moved:.1e}); no estimate is given. "
-            "The plain fit with variance HC3 or MBN needs no such iteration."
+            "Modified Poisson needs no such iteration."
         )
     if family is POISSON and (mean > 1).any():
         out.append(

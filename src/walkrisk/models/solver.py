@@ -3,13 +3,11 @@
 Every log-likelihood here is concave in the coefficients, so Newton's method with step halving finds the maximum where
 it lies inside the domain, and the size of the score tells whether it did. `converged` is never taken on trust from an
 iteration count. A maximum on the edge of the domain (a fitted risk of 1 under a log link, of 0 or 1 under an identity
-link) is `constrained`'s to find. `maximise_with_statsmodels` solves the same equations by iteratively reweighted least
-squares, at about ten times the cost, under the same certificate.
+link) is `constrained`'s to find.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -18,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 Link = Literal["log", "logit", "identity"]
 
 BLOCK = 8192  # rows multiplied at a time: the products stay in cache, and no n x p temporary is made
 SUBSAMPLE = 8000  # rows that give a start value for many more
+NO_RISK = 1e-8  # below this, a fitted risk may be on its way to 0
 BLOCKED_STEPS = 3  # full steps out of the domain before the edge is taken to be in the way
 
 
@@ -158,8 +158,10 @@ def maximise(
 
     Converged means: every component of the score is below 1e-9 of its own scale (sum of |x| times the larger of y and
     the mean), and the last Newton step moved no linear predictor by more than 1e-8. A step that small may be taken
-    with the information of the step before, once that one moved no linear predictor by more than 1e-3. Never raises
-    for a poor fit: the caller reads `converged`. A bounded family whose steps keep leaving its domain is given up.
+    with the information of the step before, once that one moved no linear predictor by more than 1e-3; and that no
+    combination of coefficients is held by nothing but vanished risks (`vanished`), where a score of 0 proves nothing.
+    Never raises for a poor fit: the caller reads `converged`. A bounded family whose steps keep leaving its domain is
+    given up.
     """
     w = np.ones(len(y)) if weights is None else weights
     beta = _start(family, x, y, w) if start is None else np.asarray(start, dtype=np.float64)
@@ -187,7 +189,31 @@ def maximise(
             if size == 0.0:
                 break
         value = float(w @ family.log_likelihood(eta, y))
-    return Solution(beta, eta, value, moved < 1e-8 and relative < 1e-9, iteration, relative)
+        converged = moved < 1e-8 and relative < 1e-9 and not vanished(family, x, family.mean(eta)).any()
+    return Solution(beta, eta, value, converged, iteration, relative)
+
+
+def vanished(family: Family, x: FloatArray, mean: FloatArray) -> BoolArray:
+    """Rows (n,) whose fitted risk is all but 0 (in a logistic model also 1), if the others leave coefficients open.
+
+    Then nothing but these rows holds some combination of coefficients, and it runs to infinity. A risk that is merely
+    very small where the others determine everything is a risk like any other: then no row is marked.
+    """
+    rows = mean < NO_RISK
+    if family is LOGISTIC:
+        rows |= mean > 1 - NO_RISK
+    if family.link == "identity" or not rows.any() or _determined(x[~rows]):
+        return np.zeros(mean.shape, dtype=bool)
+    return rows
+
+
+def _determined(x: FloatArray) -> bool:
+    """Whether the rows of x (m, p) have full column rank, to a relative 1e-9."""
+    size = np.abs(x).max(axis=0, initial=0.0)
+    if len(x) < x.shape[1] or not size.all():
+        return False
+    values = np.linalg.svd(np.linalg.qr(x / size, mode="r"), compute_uv=False)
+    return bool(values[-1] > 1e-9 * values[0])
 
 
 State = tuple[FloatArray, FloatArray, FloatArray, float]
@@ -213,36 +239,6 @@ def _refined(
         if further < 1e-12:
             break
     return state
-
-
-def maximise_with_statsmodels(
-    family: Family, x: FloatArray, y: FloatArray, *, weights: FloatArray | None = None, start: FloatArray | None = None
-) -> Solution:
-    """What `maximise` does, with the coefficients from statsmodels' GLM, judged by the same certificate."""
-    import statsmodels.api as sm
-    from statsmodels.tools.sm_exceptions import PerfectSeparationError
-
-    links = {"log": sm.families.links.Log, "logit": sm.families.links.Logit, "identity": sm.families.links.Identity}
-    likelihoods = {"poisson": sm.families.Poisson, "identity_poisson": sm.families.Poisson}
-    likelihood = sm.families.Gaussian if family is LEAST_SQUARES else likelihoods.get(family.name, sm.families.Binomial)
-    w = np.ones(len(y)) if weights is None else weights
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            fit = sm.GLM(y, x, family=likelihood(links[family.link]()), freq_weights=w).fit(
-                start_params=start, tol=1e-12, tol_criterion="params", maxiter=200
-            )
-        beta, iterations = np.asarray(fit.params, dtype=np.float64), int(fit.fit_history["iteration"])
-    except (ValueError, np.linalg.LinAlgError, PerfectSeparationError):
-        beta, iterations = np.full(x.shape[1], np.nan), 0
-    with np.errstate(all="ignore"):
-        eta = x @ beta
-        value = float(w @ family.log_likelihood(eta, y))
-        gradient = x.T @ (w * family.score(eta, y))
-        relative = float(np.max(np.abs(gradient) / score_scale(x, y, w)))
-        solve = newton_solver(x, w * family.information(eta, y), w * family.score(eta, y))
-    moved = np.inf if solve is None else float(np.max(np.abs(x @ solve(gradient))))
-    return Solution(beta, eta, value, np.isfinite(value) and moved < 1e-6 and relative < 1e-9, iterations, relative)
 
 
 def score_scale(x: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:
@@ -287,30 +283,39 @@ def inverse_information(
 ) -> FloatArray:
     """Inverse (p, p) of the observed (or expected) information of all n rows.
 
-    By Cholesky of the information scaled to a unit diagonal; through a QR decomposition of the weighted design where
-    that is too ill-conditioned to keep eight digits. NaN where the information is singular.
+    By Cholesky, or through a QR decomposition of the weighted design where that does not keep eight digits. NaN where
+    the information is singular.
     """
     weight = w * (family.expected if expected else family.information)(eta, y)
-    with np.errstate(all="ignore"):
-        information = gram(x, weight)
-        d = 1 / np.sqrt(np.diag(information))
-        scaled = information * d[:, None] * d
-    if not np.isfinite(scaled).all():
-        return np.full((x.shape[1], x.shape[1]), np.nan)
+    inverse = cholesky_inverse(x, weight)
+    if inverse is not None:
+        return inverse
     try:
-        root = np.linalg.inv(np.linalg.cholesky(scaled)).T * d[:, None]
-        if np.min(d / np.diag(root)) > 1e-4:
-            return np.asarray(root @ root.T)
-    except np.linalg.LinAlgError:
-        pass
-    try:
-        triangle = np.linalg.qr(x * np.sqrt(weight)[:, None] * d, mode="r")
-        if len(triangle) < x.shape[1] or np.min(np.abs(np.diag(triangle))) < 1e-12:
+        with np.errstate(all="ignore"):
+            root = np.sqrt(weight)
+            d = 1 / np.sqrt(weight @ x**2)
+            triangle = np.linalg.qr(x * root[:, None] * d, mode="r")
+        if not np.isfinite(triangle).all() or len(triangle) < x.shape[1] or np.min(np.abs(np.diag(triangle))) < 1e-12:
             raise np.linalg.LinAlgError
         root = np.linalg.inv(triangle) * d[:, None]
         return np.asarray(root @ root.T)
     except np.linalg.LinAlgError:
         return np.full((x.shape[1], x.shape[1]), np.nan)
+
+
+def cholesky_inverse(x: FloatArray, weight: FloatArray) -> FloatArray | None:
+    """Inverse (p, p) of x' diag(weight) x, scaled to a unit diagonal; None where it would not keep eight digits."""
+    with np.errstate(all="ignore"):
+        information = gram(x, weight)
+        d = 1 / np.sqrt(np.diag(information))
+        scaled = information * d[:, None] * d
+    if not np.isfinite(scaled).all():
+        return None
+    try:
+        root = np.linalg.inv(np.linalg.cholesky(scaled)).T * d[:, None]
+    except np.linalg.LinAlgError:
+        return None
+    return np.asarray(root @ root.T) if np.min(d / np.diag(root)) > 1e-4 else None
 
 
 def flat_start(family: Family, x: FloatArray, y: FloatArray, w: FloatArray) -> FloatArray:

@@ -10,16 +10,27 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.cohorts.eligibility import holds
-from walkrisk.cohorts.samples import CategoryRule, Sample, categorise, cut_names, recategorise
-from walkrisk.estimates.ratios import count_levels, level_ratios, per_unit
-from walkrisk.estimates.results import CutPoint, Diagnostic
+from walkrisk.cohorts.samples import CategoryRule, Sample, categorise, recategorise
+from walkrisk.estimates.ratios import LevelCount, count_levels, level_ratios, per_unit
+from walkrisk.estimates.results import Diagnostic
 from walkrisk.estimates.rows import Estimate
 from walkrisk.models.design import Factor, Linear, Term
 from walkrisk.sensitivity.evalue import evalue_rows
-from walkrisk.studies.bench import Bench, Rows, category_rule, common, everyone, fitted_to, variable_of
-from walkrisk.studies.curves_and_tests import curve_rows, interaction_rows, trend_rows
-from walkrisk.studies.fitting import Fitted, NobodyLeft, Request, fit_terms, terms_of, with_warning
+from walkrisk.studies.answers import answered, counted
+from walkrisk.studies.bench import Bench, Rows, category_rule, common, cutpoints_of, everyone, fitted_to, variable_of
+from walkrisk.studies.curves import curve_rows
+from walkrisk.studies.fitting import Fitted, NoEstimate, Request, fit_terms, terms_of, with_profile, with_warning
+from walkrisk.studies.section_rows import (
+    answers_of,
+    attributable_rows,
+    comparison_rows,
+    horizon_rows,
+    standardised_rows,
+    substitution_rows,
+)
 from walkrisk.studies.study import RatioAnalysis, Study
+from walkrisk.studies.trends_and_interactions import interaction_rows, trend_rows
+from walkrisk.studies.vocabulary import COX, REGRESSIONS, estimand_asked, estimand_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -37,14 +48,32 @@ def tasks(study: Study) -> Iterator[tuple[str, Callable[[Bench], Rows]]]:
             yield f"P for trend ({exposure})", partial(trend_rows, trend=trend, exposure=exposure)
     for interaction in study.interactions:
         yield f"Interaction with {interaction.modifier}", partial(interaction_rows, declared=interaction)
+    yield from _section_tasks(study)
+
+
+def _section_tasks(study: Study) -> Iterator[tuple[str, Callable[[Bench], Rows]]]:
+    for risks in study.standardised:
+        for exposure in risks.exposures:
+            yield f"{risks.title} ({exposure})", partial(standardised_rows, declared=risks, exposure=exposure)
+    for compared in study.comparisons:
+        for exposure in compared.exposures:
+            yield f"{compared.title} ({exposure})", partial(comparison_rows, declared=compared, exposure=exposure)
+    for fraction in study.attributable:
+        for exposure in fraction.exposures:
+            yield f"{fraction.title} ({exposure})", partial(attributable_rows, declared=fraction, exposure=exposure)
+    for moved in study.substitutions:
+        yield moved.title, partial(substitution_rows, declared=moved)
+    for horizon in study.horizons:
+        for exposure in horizon.exposures:
+            yield f"{horizon.title} ({exposure})", partial(horizon_rows, declared=horizon, exposure=exposure)
 
 
 def carry_out(task: Callable[[Bench], Rows], bench: Bench) -> Rows:
-    """The rows of one task; where nobody of its sample can enter the model, a diagnostics row that says so."""
+    """The rows of one task; where it has no estimate, a diagnostics row that says why."""
     try:
         return task(bench)
-    except NobodyLeft as nobody:
-        return Rows(diagnostics=(nobody.diagnostic,))
+    except NoEstimate as none:
+        return Rows(diagnostics=(none.diagnostic,))
 
 
 def evalues(study: Study, estimates: Sequence[Estimate], fits: Sequence[Diagnostic]) -> tuple[Estimate, ...]:
@@ -66,7 +95,7 @@ def evalues(study: Study, estimates: Sequence[Estimate], fits: Sequence[Diagnost
 def ratio_rows(bench: Bench, analysis: RatioAnalysis, exposure: str) -> Rows:
     """Ratios of one exposure in one analysis, over its strata and models."""
     sample, rules = _analysis_sample(bench, analysis, exposure)
-    cutpoints = _cutpoints(analysis.id, exposure, sample, rules) if analysis.form == "categories" else ()
+    cutpoints = cutpoints_of(analysis.id, exposure, sample, rules) if analysis.form == "categories" else ()
     coincide = analysis.form == "categories" and bool(np.any(np.diff(sample.cuts.get(exposure, [])) == 0))
     estimates: list[Estimate] = []
     diagnostics: list[Diagnostic] = []
@@ -75,8 +104,8 @@ def ratio_rows(bench: Bench, analysis: RatioAnalysis, exposure: str) -> Rows:
             request = _request(bench.study, analysis, exposure, stratum, model)
             try:
                 made, diagnostic = _fit_ratio(bench, analysis, exposure, people, request, rules)
-            except NobodyLeft as nobody:
-                made, diagnostic = [], nobody.diagnostic
+            except NoEstimate as none:
+                made, diagnostic = [], none.diagnostic
             if coincide:
                 said = "Cut points coincide, as many people share a value: some categories are empty."
                 diagnostic = with_warning(diagnostic, said)
@@ -99,11 +128,14 @@ def _fit_ratio(
     linear = Linear(variable_of(study, exposure), declared.per or 1.0) if analysis.form == "per_unit" else None
     covariates = _covariates(study, analysis, exposure, request.model)
     terms: list[Term | str] = [linear or exposure, *terms_of(covariates, bench.cohort.variables)]
+    asked = analysis.estimand, study.settings.estimand
+    estimand = estimand_of(request.method, estimand_asked(request.method, *asked))
+    if request.method not in (*REGRESSIONS, COX):
+        ask = answers_of(request.method, estimand, bench)
+        found = answered(bench, request, people, terms, ask, labels=labels)
+        return list(counted(found.rows, _level_counts(people, request, labels))), found.diagnostic
     fitted, made = fit_terms(
         request, people, terms, bench.cohort.variables, labels=labels, design_sample=everyone(bench, request)
-    )
-    estimand = (
-        "hazard_ratio" if request.method == "cox" else "odds_ratio" if request.method == "logistic" else "risk_ratio"
     )
     row = Estimate(
         analysis=analysis.id,
@@ -118,11 +150,24 @@ def _fit_ratio(
         rows = per_unit(
             fitted.fit, linear, fitted.covariances, row=replace(row, level=unit), z=bench.z, log_scale=False
         )
-        return rows, fitted.diagnostic
-    assert isinstance(made[0], Factor)
-    counts = count_levels(people.categories[exposure], people.columns[request.outcome], labels[exposure])
-    rows = level_ratios(fitted.fit, made[0], counts, fitted.covariances, row=row, z=bench.z)
-    return rows, _explain_reference(fitted, made[0], labels[exposure])
+        column = fitted.fit.design.columns_of[linear][0]
+        rows = [fitted.with_t(r, column, study.settings.conf_level) for r in rows]
+        return rows, with_profile(fitted.diagnostic, rows)
+    factor = made[0]
+    assert isinstance(factor, Factor)
+    counts = _level_counts(people, request, labels)
+    rows = level_ratios(fitted.fit, factor, counts, fitted.covariances, row=row, z=bench.z)
+    columns = dict(zip(factor.labels[1:], fitted.fit.design.columns_of[factor], strict=True))
+    rows = [
+        fitted.with_t(r, columns[r.level], study.settings.conf_level) if r.level in columns else r
+        for r in counted(rows, counts)
+    ]
+    return rows, with_profile(_explain_reference(fitted, factor, labels[exposure]), rows)
+
+
+def _level_counts(people: Sample, request: Request, labels: Mapping[str, Sequence[str]]) -> tuple[LevelCount, ...]:
+    exposure = request.exposure
+    return count_levels(people.categories[exposure], people.columns[request.outcome], labels[exposure])
 
 
 def _explain_reference(fitted: Fitted, factor: Factor, labels: Sequence[str]) -> Diagnostic:
@@ -180,14 +225,4 @@ def _request(study: Study, analysis: RatioAnalysis, exposure: str, stratum: str,
         variances=tuple(analysis.variances or study.settings.variances),
         **fitted_to(study, analysis.method or study.settings.method, analysis.outcome or study.settings.outcome),
         **common(study, weighted=analysis.weighted),
-    )
-
-
-def _cutpoints(analysis: str, exposure: str, sample: Sample, rules: Mapping[str, CategoryRule]) -> tuple[CutPoint, ...]:
-    rule = rules[exposure]
-    parts = [part for part in rule.cross or (exposure,) if part in sample.cuts]
-    return tuple(
-        CutPoint(analysis=analysis, exposure=part, cut=name, value=float(value))
-        for part in parts
-        for name, value in zip(cut_names(rules[part]), sample.cuts[part], strict=True)
     )

@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from walkrisk.cohorts.categories import winsorise_upper
 from walkrisk.cohorts.cohort import Cohort, Variable
-from walkrisk.cohorts.samples import CategoryRule, Sample, categorise
+from walkrisk.cohorts.samples import CategoryRule, Sample, categorise, cut_names
 from walkrisk.estimates.results import CutPoint, Diagnostic
 from walkrisk.estimates.rows import CurvePoint, Estimate, critical_value
-from walkrisk.studies.declaration import has_levels
 from walkrisk.studies.fitting import Request
+from walkrisk.studies.kinds import has_levels
 from walkrisk.studies.study import Study
+from walkrisk.studies.vocabulary import base_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -92,12 +93,27 @@ def common(study: Study, *, weighted: bool) -> dict[str, Any]:
         "psu": d.psu,
         "cluster": d.cluster,
         "engine": study.settings.engine,
+        "replicates": study.settings.replicates,
+        "seed": study.settings.seed,
     }
 
 
 def everyone(bench: Bench, request: Request) -> Sample | None:
     """Everyone with a place in the survey design, whose PSUs count even where nobody is analysed."""
-    if "survey" not in request.variances:
+    if not any(base_of(v) == "survey" for v in request.variances):
         return None
     columns = {n: bench.cohort.everyone[n] for n in (request.strata, request.psu) if n}
     return Sample(columns, {}, {}, bench.cohort.n_all)
+
+
+def cutpoints_of(
+    analysis: str, exposure: str, sample: Sample, rules: Mapping[str, CategoryRule]
+) -> tuple[CutPoint, ...]:
+    """The cut points of an exposure, or of both that are crossed in it, as rows of an analysis."""
+    rule = rules.get(exposure)
+    parts = [part for part in rule.cross or (exposure,) if part in sample.cuts] if rule else []
+    return tuple(
+        CutPoint(analysis=analysis, exposure=part, cut=name, value=float(value))
+        for part in parts
+        for name, value in zip(cut_names(rules[part]), sample.cuts[part], strict=True)
+    )

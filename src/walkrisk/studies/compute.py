@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +16,7 @@ from walkrisk.cohorts.cohort import Cohort, Variable
 from walkrisk.cohorts.days import daily_seconds
 from walkrisk.cohorts.prepare import described, prepare_cohort
 from walkrisk.cohorts.readers import Extract
+from walkrisk.doors.results import WalkriskWarning
 from walkrisk.errors import DataFault, ModelFault
 from walkrisk.estimates.characteristics import TOTAL, describe, histogram
 from walkrisk.estimates.results import OUTCOME_TABLE, Characteristic, HistogramBin, Results
@@ -85,9 +88,9 @@ def compute(study: Study, extract: Extract, *, jobs: int = 1, progress: Progress
     """Every row of a study's results, the same whatever `jobs`."""
     cohort, warnings = make_cohort(study, extract)
     bench = make_bench(study, cohort)
-    rows: list[Rows] = in_order(
-        [(title, partial(carry_out, task, bench)) for title, task in tasks(study)], jobs=jobs, progress=progress
-    )
+    work = [(title, partial(carry_out, task, bench)) for title, task in tasks(study)]
+    with warnings_in_diagnostics():
+        rows: list[Rows] = in_order(work, jobs=jobs, progress=progress)
     estimates = [e for r in rows for e in r.estimates]
     fits = tuple(d for r in rows for d in r.diagnostics)
     results = Results(
@@ -100,6 +103,14 @@ def compute(study: Study, extract: Extract, *, jobs: int = 1, progress: Progress
         histograms=_histograms(bench),
     )
     return Computed(results, cohort, warnings)
+
+
+@contextmanager
+def warnings_in_diagnostics() -> Iterator[None]:
+    """Within it the doors' sentences are not raised as warnings: the diagnostics have them. Set before any thread."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WalkriskWarning)
+        yield
 
 
 def source_variables(study: Study) -> dict[str, Variable]:
@@ -123,10 +134,12 @@ def outcome_variables(study: Study) -> dict[str, Variable]:
 
 def _outcome_faults(study: Study, cohort: Cohort) -> list[str]:
     faults = []
+    competing = _competing_events(study)
     for name in dict.fromkeys(v for o in study.outcomes.values() for v in (o.variable, o.event) if v):
         values = cohort.analytic(name)
-        if not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
-            faults.append(f"The outcome {name} takes other values than 0 and 1 in the analytic sample; recode it.")
+        codes, known = ("0, 1 and 2", (0.0, 1.0, 2.0)) if name in competing else ("0 and 1", (0.0, 1.0))
+        if not np.isin(values[~np.isnan(values)], known).all():
+            faults.append(f"The outcome {name} takes other values than {codes} in the analytic sample; recode it.")
     for name in dict.fromkeys(o.time for o in study.outcomes.values() if o.time):
         negative = int((cohort.analytic(name) < 0).sum())
         if negative:
@@ -138,6 +151,12 @@ def _outcome_faults(study: Study, cohort: Cohort) -> list[str]:
     if weights and (cohort.everyone[weights] < 0).any():
         faults.append(f"The weights {weights} are negative for {int((cohort.everyone[weights] < 0).sum())} people.")
     return faults
+
+
+def _competing_events(study: Study) -> set[str]:
+    """The events of which 2 is a competing one: those of Aalen-Johansen risks that are no outcome of a model."""
+    asked = {h.outcome or study.settings.outcome for h in study.horizons if h.method == "aalen_johansen"}
+    return {str(study.outcomes[o].event) for o in asked} - {o.variable for o in study.outcomes.values()}
 
 
 def _check_across(study: Study, columns: Mapping[str, FloatArray]) -> tuple[list[str], list[str]]:

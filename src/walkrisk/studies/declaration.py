@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from walkrisk.cohorts.days import layout_faults
 from walkrisk.cohorts.variables import sources_of
-from walkrisk.declarations import build, json_schema, read_toml, suggest
+from walkrisk.declarations import build, json_schema, read_toml
 from walkrisk.errors import StudyFault
 from walkrisk.estimates.disclosure import min_cell_faults
 from walkrisk.estimates.results import OUTCOME_TABLE
 from walkrisk.schema import ColumnContract
+from walkrisk.studies.faults import Faults
+from walkrisk.studies.kinds import categorical, is_factor, section_table_ids
+from walkrisk.studies.method_checks import Combination, check_bootstrap, check_combination, check_variance_needs
+from walkrisk.studies.section_checks import check_sections
 from walkrisk.studies.study import RatioAnalysis, Study
+from walkrisk.studies.vocabulary import COX, MANTEL_HAENSZEL, REGRESSIONS, estimand_asked, estimand_of
 
 OWN_IDS = ("flow", "tests", "published_ratios", "published_facts", "diagnostics")  # every report may have these
-COX_VARIANCES = ("HC0", "cluster", "survey", "model")
 
 
 def load_study(path: str | Path) -> Study:
@@ -72,38 +75,19 @@ def contracts(study: Study) -> tuple[ColumnContract, ...]:
 
 def check_study(study: Study) -> None:
     """Raises StudyFault with every name that leads nowhere and every setting that contradicts another."""
-    faults = _Faults()
+    faults = Faults()
     known = _check_variables(study, faults)
     _check_settings(study, known, faults)
     _check_exposures(study, known, faults)
     _check_analyses(study, known, faults)
-    _check_tests(study, known, faults)
+    check_sections(study, known, faults)
+    _check_evalues(study, faults)
     _check_outputs(study, known, faults)
     if faults.sentences:
         raise StudyFault(faults.sentences)
 
 
-class _Faults:
-    """Collects sentences; `name` checks one reference."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def add(self, key: str, sentence: str) -> None:
-        self.sentences.append(f"{key}: {sentence}")
-
-    def name(self, key: str, name: str, known: Iterable[str], what: str) -> None:
-        pool = list(known)
-        if name not in pool:
-            self.add(key, f"there is no {what} {name!r}{suggest(name, pool) or '.'}")
-
-    def names(self, key: str, names: Iterable[str], known: Iterable[str], what: str) -> None:
-        pool = list(known)
-        for name in names:
-            self.name(key, name, pool, what)
-
-
-def _check_variables(study: Study, faults: _Faults) -> list[str]:
+def _check_variables(study: Study, faults: Faults) -> list[str]:
     """Names in the order they become known: columns, day values, derived variables."""
     known = [n for n, c in study.columns.items() if c.kind != "id"]
     ids = [n for n, c in study.columns.items() if c.kind == "id"]
@@ -128,7 +112,7 @@ def _check_variables(study: Study, faults: _Faults) -> list[str]:
     return known
 
 
-def _check_days(study: Study, faults: _Faults) -> list[str]:
+def _check_days(study: Study, faults: Faults) -> list[str]:
     days = study.days
     if days is None:
         return []
@@ -149,7 +133,7 @@ def _check_days(study: Study, faults: _Faults) -> list[str]:
     return [*days.counts, *days.means]
 
 
-def _check_settings(study: Study, known: list[str], faults: _Faults) -> None:
+def _check_settings(study: Study, known: list[str], faults: Faults) -> None:
     s = study.settings
     faults.name("settings.outcome", s.outcome, study.outcomes, "outcome")
     if not 0.5 <= s.conf_level < 1:
@@ -157,12 +141,14 @@ def _check_settings(study: Study, known: list[str], faults: _Faults) -> None:
     faults.sentences += [f"settings.{fault}" for fault in min_cell_faults(s.min_cell)]
     if not s.variances:
         faults.add("settings.variances", 'name at least one variance, for example ["HC0"].')
-    _check_variance_needs(study, "settings.variances", s.variances, faults)
+    check_variance_needs(study, "settings.variances", s.variances, faults)
     for name, outcome in study.outcomes.items():
         used = [v for v in (outcome.variable, outcome.time, outcome.event) if v]
         faults.names(f"outcomes.{name}", used, known, "variable")
-    _check_unique("exclusions", [step.id for step in study.exclusions], faults)
-    _check_cox(study, "settings.method", s.method, s.variances, s.outcome, faults)
+    faults.unique("exclusions", [step.id for step in study.exclusions])
+    asked = Combination(method=s.method, estimand=s.estimand, variances=s.variances, own=False)
+    check_combination(study, "settings", asked, faults)
+    check_bootstrap(study, faults)
     for i, step in enumerate(study.exclusions):
         key = f"exclusions[{i}] ({step.id})"
         if not step.require and not step.known:
@@ -184,33 +170,7 @@ def _check_settings(study: Study, known: list[str], faults: _Faults) -> None:
                 )
 
 
-def _check_unique(key: str, names: list[str], faults: _Faults) -> None:
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        faults.add(key, f"{', '.join(twice)} stands more than once; names are unique.")
-
-
-def _check_cox(
-    study: Study, key: str, method: str, variances: Iterable[str], outcome: str | None, faults: _Faults
-) -> None:
-    if method != "cox":
-        return
-    declared = study.outcomes.get(outcome or study.settings.outcome)
-    if declared and not (declared.time and declared.event):
-        faults.add(key, "a Cox model needs an outcome with time and event.")
-    wrong = [v for v in variances if v not in COX_VARIANCES]
-    if wrong:
-        faults.add(key, f"a Cox model has no variance {', '.join(wrong)}; choose from {', '.join(COX_VARIANCES)}.")
-
-
-def _check_variance_needs(study: Study, key: str, variances: Iterable[str], faults: _Faults) -> None:
-    if "cluster" in variances and not study.design.cluster:
-        faults.add(key, "variance 'cluster' needs design.cluster.")
-    if "survey" in variances and not (study.design.strata and study.design.psu):
-        faults.add(key, "variance 'survey' needs design.strata and design.psu.")
-
-
-def _check_exposures(study: Study, known: list[str], faults: _Faults) -> None:
+def _check_exposures(study: Study, known: list[str], faults: Faults) -> None:
     for name, e in study.exposures.items():
         key = f"exposures.{name}"
         if name in known:
@@ -229,9 +189,9 @@ def _check_exposures(study: Study, known: list[str], faults: _Faults) -> None:
             faults.add(f"{key}.quantiles", f"must be from 2 to 100, got {e.quantiles}; 4 makes quartiles.")
         if e.quantiles is not None and e.cuts:
             faults.add(key, "give quantiles or cuts, not both.")
-        _check_increasing(f"{key}.cuts", e.cuts, faults)
+        faults.increasing(f"{key}.cuts", e.cuts)
         if e.cross:
-            parts = [n for n in _categorical(study) if study.exposures[n].variable]
+            parts = [n for n in categorical(study) if study.exposures[n].variable]
             faults.names(f"{key}.cross", e.cross, parts, "exposure with categories")
             if len(e.cross) != 2:
                 faults.add(f"{key}.cross", f"two exposures are crossed, got {len(e.cross)}.")
@@ -241,12 +201,7 @@ def _check_exposures(study: Study, known: list[str], faults: _Faults) -> None:
             faults.add(f"{key}.winsorise_percentile", f"must be between 50 and 100, got {e.winsorise_percentile}.")
 
 
-def _check_increasing(key: str, values: tuple[float, ...], faults: _Faults) -> None:
-    if any(b <= a for a, b in pairwise(values)):
-        faults.add(key, f"must be increasing, got {list(values)}.")
-
-
-def _check_analyses(study: Study, known: list[str], faults: _Faults) -> None:
+def _check_analyses(study: Study, known: list[str], faults: Faults) -> None:
     seen: set[str] = set()
     for i, a in enumerate(study.analyses):
         key = f"analyses[{i}] ({a.id})"
@@ -257,7 +212,7 @@ def _check_analyses(study: Study, known: list[str], faults: _Faults) -> None:
         faults.names(f"{key}.models", a.models, study.models, "model")
         if a.outcome:
             faults.name(f"{key}.outcome", a.outcome, study.outcomes, "outcome")
-        _check_variance_needs(study, f"{key}.variances", a.variances, faults)
+        check_variance_needs(study, f"{key}.variances", a.variances, faults)
         for addition in a.add:
             pool = [*known, *(n for n, e in study.exposures.items() if e.variable)]
             faults.names(f"{key}.add.covariates", addition.covariates, pool, "variable, or exposure with a variable,")
@@ -271,73 +226,42 @@ def _check_analyses(study: Study, known: list[str], faults: _Faults) -> None:
         faults.names(f"{key}.replace_covariates", a.replace_covariates, in_models, "covariate in the models")
         for exposure, cuts in a.fixed_cuts.items():
             faults.name(f"{key}.fixed_cuts", exposure, a.exposures, "exposure of this analysis")
-            _check_increasing(f"{key}.fixed_cuts.{exposure}", cuts, faults)
+            faults.increasing(f"{key}.fixed_cuts.{exposure}", cuts)
         if a.stratify:
-            pool = [*known, *_categorical(study)]
+            pool = [*known, *categorical(study)]
             faults.name(f"{key}.stratify.by", a.stratify.by, pool, "variable, or exposure with categories,")
-            _check_unique(f"{key}.stratify.names", list(a.stratify.names.values()), faults)
+            faults.unique(f"{key}.stratify.names", list(a.stratify.names.values()))
             faults.names(f"{key}.stratify.drop", a.stratify.drop, known, "variable")
         _check_form(study, a, key, faults)
 
 
-def _check_form(study: Study, a: RatioAnalysis, key: str, faults: _Faults) -> None:
-    if a.weighted and not study.design.weights:
-        faults.add(f"{key}.weighted", "needs design.weights.")
-    if a.method:
-        _check_cox(study, f"{key}.method", a.method, a.variances or study.settings.variances, a.outcome, faults)
+def _check_form(study: Study, a: RatioAnalysis, key: str, faults: Faults) -> None:
+    s = study.settings
+    method = a.method or s.method
+    asked = Combination(
+        method=method,
+        estimand=estimand_asked(method, a.estimand, s.estimand),
+        variances=a.variances or s.variances,
+        own=bool(a.variances),
+        outcome=a.outcome,
+        weighted=a.weighted,
+        models=a.models,
+    )
+    if a.method or a.estimand or a.variances or a.weighted or method == MANTEL_HAENSZEL:
+        check_combination(study, key, asked, faults)
+    if a.form == "per_unit" and method not in (*REGRESSIONS, COX):
+        faults.add(f"{key}.form", f"{method} compares categories; choose a regression for a ratio per unit.")
     for name in a.exposures:
         e = study.exposures.get(name)
         if e is None:
             continue
         if a.form == "per_unit" and (e.per is None or not e.variable):
             faults.add(f"{key}.form", f"exposure {name!r} has no per, so there is no unit to give a ratio for.")
-        if a.form == "categories" and name not in (*_categorical(study), *a.fixed_cuts):
+        if a.form == "categories" and name not in (*categorical(study), *a.fixed_cuts):
             faults.add(f"{key}.form", f"exposure {name!r} has no categories; give it quantiles or cuts.")
 
 
-def _check_tests(study: Study, known: list[str], faults: _Faults) -> None:
-    for i, c in enumerate(study.curves):
-        key = f"curves[{i}] ({c.analysis})"
-        faults.names(
-            f"{key}.exposures",
-            c.exposures,
-            [n for n, e in study.exposures.items() if e.variable],
-            "exposure with a variable",
-        )
-        faults.name(f"{key}.model", c.model, study.models, "model")
-        if len(c.knot_percentiles) < 3 or not all(0 < p < 100 for p in c.knot_percentiles):
-            got = list(c.knot_percentiles)
-            faults.add(
-                f"{key}.knot_percentiles",
-                f"needs three or more percentages between 0 and 100, got {got}; 10, 50, 90 is usual.",
-            )
-        _check_increasing(f"{key}.knot_percentiles", c.knot_percentiles, faults)
-        if not 0 < c.reference_percentile < 100:
-            faults.add(f"{key}.reference_percentile", f"must be between 0 and 100, got {c.reference_percentile}.")
-        for exposure in c.exposures:
-            if c.step.get(exposure, 0) <= 0:
-                faults.add(f"{key}.step", f"give a positive step for {exposure}.")
-        if c.weighted and not study.design.weights:
-            faults.add(f"{key}.weighted", "needs design.weights.")
-        if c.variance:
-            _check_variance_needs(study, f"{key}.variance", (c.variance,), faults)
-    categorical = _categorical(study)
-    for i, t in enumerate(study.trends):
-        key = f"trends[{i}] ({t.analysis})"
-        faults.names(
-            f"{key}.exposures",
-            t.exposures,
-            [n for n in categorical if study.exposures[n].variable],
-            "exposure with categories",
-        )
-        faults.names(f"{key}.models", t.models, study.models, "model")
-    for i, x in enumerate(study.interactions):
-        key = f"interactions[{i}] ({x.analysis})"
-        faults.name(f"{key}.exposure", x.exposure, categorical, "exposure with categories")
-        factors = [*categorical, *(n for n in known if is_factor(study, n))]
-        faults.name(f"{key}.modifier", x.modifier, factors, "variable with levels, or exposure,")
-        faults.name(f"{key}.model", x.model, study.models, "model")
-        faults.names(f"{key}.drop", x.drop, known, "variable")
+def _check_evalues(study: Study, faults: Faults) -> None:
     ids = [a.id for a in study.analyses]
     for i, v in enumerate(study.evalues):
         faults.names(f"evalues[{i}].of", v.of, ids, "ratio analysis")
@@ -347,12 +271,14 @@ def _check_tests(study: Study, known: list[str], faults: _Faults) -> None:
             faults.add(f"evalues[{i}].model", f"{', '.join(without)} has no model {v.model!r}.")
 
 
-def _check_outputs(study: Study, known: list[str], faults: _Faults) -> None:
+def _check_outputs(study: Study, known: list[str], faults: Faults) -> None:
     ids = [a.id for a in study.analyses]
     steps = [*(s.id for s in study.exclusions), "included"]
     declared = [c.id for c in study.characteristics] + [t.id for t in study.tables]
     declared += [f.id for f in study.curve_figures] + [f.id for f in study.forest_figures]
-    _check_unique("tables and figures", [*declared, *OWN_IDS], faults)
+    declared += section_table_ids(study)
+    differences = _differences(study)
+    faults.unique("tables and figures", [*declared, *OWN_IDS])
     for c in study.characteristics:
         key = f"characteristics ({c.id})"
         if c.id == OUTCOME_TABLE:
@@ -361,33 +287,31 @@ def _check_outputs(study: Study, known: list[str], faults: _Faults) -> None:
         if c.by_exposure and c.by_step:
             faults.add(key, "give by_exposure or by_step, not both.")
         if c.by_exposure:
-            faults.name(f"{key}.by_exposure", c.by_exposure, _categorical(study), "exposure with categories")
+            faults.name(f"{key}.by_exposure", c.by_exposure, categorical(study), "exposure with categories")
         if c.by_step:
             faults.name(f"{key}.by_step", c.by_step, steps, "exclusion step (or 'included')")
     for t in study.tables:
+        if 0 < len(differences & set(t.analysis)) < len(t.analysis):
+            faults.add(f"tables ({t.id}).analysis", "mixes ratios and differences; give each a table of its own.")
         faults.names(f"tables ({t.id}).analysis", t.analysis, ids, "ratio analysis")
         faults.names(f"tables ({t.id}).models", t.models, study.models, "model")
     for f in study.curve_figures:
         faults.name(f"curve_figures ({f.id}).analysis", f.analysis, [c.analysis for c in study.curves], "curve")
     for g in study.forest_figures:
+        wrong = [i for i in g.analyses if i in differences]
+        if wrong:
+            faults.add(
+                f"forest_figures ({g.id}).analyses", f"{', '.join(wrong)} gives differences; a forest has ratios."
+            )
         faults.names(f"forest_figures ({g.id}).analyses", g.analyses, ids, "ratio analysis")
         faults.name(f"forest_figures ({g.id}).model", g.model, study.models, "model")
         faults.names(f"forest_figures ({g.id}).exposures", g.exposures, study.exposures, "exposure")
 
 
-def _categorical(study: Study) -> list[str]:
-    return [n for n, e in study.exposures.items() if e.cross or e.quantiles or e.cuts or has_levels(study, n)]
-
-
-def has_levels(study: Study, exposure: str) -> bool:
-    """Whether an exposure's categories are the levels of its variable."""
-    e = study.exposures[exposure]
-    return bool(e.variable) and not (e.quantiles or e.cuts or e.per) and is_factor(study, e.variable or "")
-
-
-def is_factor(study: Study, name: str) -> bool:
-    """Whether a column or variable has levels, so that models take it as a factor."""
-    if name in study.variables:
-        return bool(study.variables[name].levels)
-    column = study.columns.get(name)
-    return column is not None and (bool(column.labels) or column.kind == "category")
+def _differences(study: Study) -> set[str]:
+    """The ratio analyses that estimate risk differences."""
+    s = study.settings
+    asked = {a.id: (a.method or s.method, a.estimand) for a in study.analyses}
+    return {
+        i for i, (m, own) in asked.items() if estimand_of(m, estimand_asked(m, own, s.estimand)) == "risk_difference"
+    }

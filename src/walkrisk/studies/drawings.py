@@ -14,6 +14,7 @@ from walkrisk.figures.flow import flow_figure
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
 from walkrisk.figures.render import Figure
 from walkrisk.studies.study import CurveFigure, ForestFigure, Study
+from walkrisk.tables.cells import in_one_variance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,12 +78,14 @@ def _curves(study: Study, results: Results, declared: CurveFigure, simulated: bo
     figure = dose_response_figure(
         panels, simulated=simulated, min_cell=study.settings.min_cell, conf_level=study.settings.conf_level
     )
-    knots = ", ".join(f"{p:g}th" for p in curve.knot_percentiles)
+    knots = f"{len(curve.knot_percentiles)} knots at the " + ", ".join(f"{p:g}th" for p in curve.knot_percentiles)
+    knots = f"{curve.knots} knots by Harrell's rule" if curve.knots else f"{knots} percentiles"
+    what = "Ratios of risks standardised over everyone's covariates. " if curve.standardised else ""
     k = max(study.settings.min_cell, 1)
     title = curve.title or study.models[curve.model].label
     caption = (
-        f"{title}. Restricted cubic splines with {len(curve.knot_percentiles)} "
-        f"knots at the {knots} percentiles; the reference is the {curve.reference_percentile:g}th (circle). "
+        f"{title}. {what}Restricted cubic splines with {knots}; "
+        f"the reference is the {curve.reference_percentile:g}th{' percentile' if curve.knots else ''} (circle). "
         f"Bands are {100 * study.settings.conf_level:g}% confidence intervals, pale outside the 1st to 99th percentile "
         f"of people. Bars count people; where fewer than {k} share a bar the axis ends or the bar is left out."
     )
@@ -135,9 +138,9 @@ def _forest(study: Study, results: Results, declared: ForestFigure, simulated: b
             for e in results.estimates
             if e.analysis == analysis.id
             and e.model == declared.model
-            and e.variance == (analysis.variances or (variance,))[0]
             and e.estimand in ("risk_ratio", "hazard_ratio", "odds_ratio")
         ]
+        mine = in_one_variance(mine, (analysis.variances or (variance,))[0])
         for stratum in dict.fromkeys(e.stratum for e in mine):
             group = [e for e in mine if e.stratum == stratum]
             rows.append(ForestRow(label=stratum_label(stratum) or analysis.title))

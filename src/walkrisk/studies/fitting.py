@@ -10,13 +10,21 @@ import numpy.typing as npt
 
 from walkrisk.cohorts.cohort import Variable
 from walkrisk.cohorts.samples import Sample
-from walkrisk.doors.frames import CLUSTERED, ModelFrame
+from walkrisk.doors.frames import ModelFrame
+from walkrisk.doors.regression import Asking
+from walkrisk.doors.results import with_t_limits
+from walkrisk.doors.variances import Choice
 from walkrisk.errors import ModelFault
+from walkrisk.estimates.ratios import profile_sentences
 from walkrisk.estimates.results import Diagnostic
-from walkrisk.models.covariance import SurveyDesign, covariance, survey_design
+from walkrisk.estimates.rows import Estimate
+from walkrisk.models.case_duplication import case_duplication
+from walkrisk.models.covariance import SurveyDesign, survey_design
 from walkrisk.models.cox import fit_cox
-from walkrisk.models.design import Factor, Linear, Product, Term, factor
+from walkrisk.models.design import Factor, Linear, Product, Term, factor, variables_of
 from walkrisk.models.fit import Fit, fit_model
+from walkrisk.models.small_samples import bias_reduced
+from walkrisk.studies.vocabulary import BOOTSTRAP, WITH_T_LIMITS, base_of, uses_cluster, uses_design
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -39,13 +47,14 @@ class Request:
     psu: str | None = None
     cluster: str | None = None
     engine: str = "newton"
+    replicates: int = 2000
+    seed: int = 1
 
 
-class NobodyLeft(ModelFault):
-    """Nobody of a sample can enter a model; `diagnostic` says so in the results."""
+class NoEstimate(ModelFault):
+    """A model yields no estimate; `diagnostic` says why in the results."""
 
-    def __init__(self, request: Request, sentence: str = "") -> None:
-        sentence = sentence or "Nobody here has all variables of this model known, so nothing is estimated."
+    def __init__(self, request: Request, sentence: str, *, n: int = 0, events: int = 0) -> None:
         where = ", ".join(t for t in (request.analysis, request.exposure, request.stratum, request.model) if t)
         super().__init__(f"{where}: {sentence}")
         self.diagnostic = Diagnostic(
@@ -54,8 +63,8 @@ class NobodyLeft(ModelFault):
             stratum=request.stratum,
             model=request.model,
             method=request.method,
-            n=0,
-            events=0,
+            n=n,
+            events=events,
             parameters=0,
             converged=False,
             iterations=0,
@@ -66,13 +75,36 @@ class NobodyLeft(ModelFault):
         )
 
 
+class NobodyLeft(NoEstimate):
+    """Nobody of a sample can enter a model."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request, "Nobody here has all variables of this model known, so nothing is estimated.")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A fit with its covariances by name and its diagnostics row."""
+    """A fit with its covariances by name, how each variance was chosen, and its diagnostics row."""
 
     fit: Fit
     covariances: dict[str, FloatArray]
+    choices: Mapping[str, Choice]
     diagnostic: Diagnostic
+
+    def df(self, variance: str, column: int | None = None) -> float:
+        """Degrees of freedom of t limits of one coefficient (without a column the fewest); infinite for normal ones."""
+        contrast = None
+        if column is not None:
+            contrast = np.zeros(self.fit.parameters)
+            contrast[self.fit.position((column,))] = 1.0
+        return self.choices[variance].df(self.fit, contrast)
+
+    def with_t(self, row: Estimate, column: int, conf_level: float) -> Estimate:
+        """A row of one coefficient with t limits where its variance has them."""
+        choice = self.choices.get(row.variance)
+        if choice is None or choice.limits == "normal" or row.std_error is None:
+            return row
+        return with_t_limits(row, self.df(row.variance, column), conf_level)
 
 
 def terms_of(names: Sequence[str], variables: Mapping[str, Variable]) -> list[Linear | str]:
@@ -115,7 +147,8 @@ def assemble(
     columns.update(sample.categories)
     needed = {n for t in terms for n in _columns_of(t)} | {request.outcome}
     needed |= {n for n in (request.time, request.weights) if n}
-    designed, clustered = "survey" in request.variances, bool(set(CLUSTERED) & set(request.variances))
+    designed = any(uses_design(v) for v in request.variances) and bool(request.strata and request.psu)
+    clustered = any(uses_cluster(v) for v in request.variances)
     if designed:
         needed |= {n for n in (request.strata, request.psu) if n}
     if clustered and request.cluster:
@@ -147,7 +180,7 @@ def assemble(
         extra={},
         sentences=(f"{', '.join(constant)}: the same for everyone here, so left out.",) if constant else (),
     )
-    survey = _survey(request, sample, rows, design_sample) if designed else None
+    survey = _survey(request, sample, rows, design_sample) if _surveyed(request) else None
     return Assembled(frame, used[request.time] if request.time else None, survey)
 
 
@@ -163,25 +196,88 @@ def fit_terms(
     """Fit `terms` (a text names a factor) on the complete rows of a sample, with every variance of the request."""
     made = assemble(request, sample, terms, variables, labels=labels, design_sample=design_sample)
     frame = made.frame
-    design = frame.design()
-    if request.method == "cox":
-        assert made.time is not None
-        fit = fit_cox(design, made.time, frame.y, weights=frame.weights)
-    else:
-        fit = fit_model(request.method, design, frame.y, weights=frame.weights, engine=request.engine)
-    covariances = {v: covariance(fit, v, cluster=frame.cluster, design=made.survey) for v in request.variances}
+    fit = _fit(request, made)
     diagnostic = _diagnostic(request, fit)
+    variances = request.variances
+    if request.method in REDUCED and "HC0" in variances:
+        variances = tuple(dict.fromkeys("model" if v == "HC0" else v for v in variances))
+        diagnostic = with_warning(
+            diagnostic, "In place of HC0 stands the model's variance: a sandwich is too narrow here."
+        )
+    choices = {v: choice_of(request, made, v) for v in variances}
     for sentence in frame.sentences:
         diagnostic = with_warning(diagnostic, sentence)
-    return Fitted(fit, covariances, diagnostic), frame.terms()
+    covariances: dict[str, FloatArray] = {}
+    for name, choice in choices.items():
+        try:
+            covariances[name] = choice.covariance(fit)
+        except ValueError as error:
+            covariances[name] = np.full((fit.parameters, fit.parameters), np.nan)
+            diagnostic = with_warning(diagnostic, f"{name}: {sentence_of(error)}")
+    return Fitted(fit, covariances, choices, diagnostic), frame.terms()
+
+
+def _fit(request: Request, made: Assembled) -> Fit:
+    frame = made.frame
+    y, weights = frame.y, frame.weights
+    try:
+        design = frame.design()
+        if request.method == "cox":
+            assert made.time is not None
+            return fit_cox(design, made.time, y, weights=weights, engine=request.engine)
+        if request.method == "case_duplication":
+            return case_duplication(design, y, weights=weights, engine=request.engine)
+        if request.method in REDUCED:
+            return bias_reduced(REDUCED[request.method], design, y, weights=weights)
+        return fit_model(request.method, design, y, weights=weights, engine=request.engine)
+    except ValueError as error:
+        raise NoEstimate(request, sentence_of(error), n=frame.n, events=int(y.sum())) from None
+
+
+REDUCED: Mapping[str, str] = {"bias_reduced_poisson": "modified_poisson", "firth_logistic": "logistic"}
+
+
+def sentence_of(error: Exception) -> str:
+    """What an estimator says it cannot do, as a sentence."""
+    text = str(error)
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def choice_of(request: Request, made: Assembled, variance: str) -> Choice:
+    """A variance of a request with the clusters, survey design or bootstrap it needs."""
+    frame = made.frame
+    cluster = frame.cluster if uses_cluster(variance) else None
+    resampled = variance == BOOTSTRAP
+    return Choice(
+        name=variance,
+        cluster=frame.psu if resampled and frame.psu is not None else cluster,
+        survey=made.survey if base_of(variance) == "survey" else None,
+        limits="t" if variance in WITH_T_LIMITS else "normal",
+        strata=frame.strata if resampled else None,
+        replicates=request.replicates,
+        seed=request.seed,
+    )
+
+
+def asking_of(request: Request, made: Assembled, variance: str, conf_level: float) -> Asking:
+    """The question of a request under one of its variances, as the Python doors ask it."""
+    frame = made.frame
+    asked = replace(
+        frame,
+        cluster=frame.cluster if uses_cluster(variance) else None,
+        strata=frame.strata if uses_design(variance) else None,
+        psu=frame.psu if uses_design(variance) else None,
+    )
+    return Asking(frame=asked, choice=choice_of(request, made, variance), conf_level=conf_level)
 
 
 def _columns_of(term: Term | str) -> tuple[str, ...]:
-    if isinstance(term, str):
-        return (term,)
-    if isinstance(term, Product):
-        return (term.first.name, term.second.name)
-    return (term.name,)
+    return (term,) if isinstance(term, str) else variables_of(term)
+
+
+def _surveyed(request: Request) -> bool:
+    return any(base_of(v) == "survey" for v in request.variances)
 
 
 def _factor(
@@ -240,6 +336,13 @@ def _diagnostic(request: Request, fit: Fit) -> Diagnostic:
 
 def _known(value: float) -> float | None:
     return value if np.isfinite(value) else None
+
+
+def with_profile(diagnostic: Diagnostic, rows: Sequence[Estimate]) -> Diagnostic:
+    """A diagnostics row with what there is to say of limits by profile likelihood."""
+    for said in profile_sentences(rows):
+        diagnostic = with_warning(diagnostic, said)
+    return diagnostic
 
 
 def with_warning(diagnostic: Diagnostic, sentence: str) -> Diagnostic:

@@ -7,29 +7,60 @@ from collections.abc import Mapping
 from walkrisk.cohorts.cohort import Variable
 from walkrisk.cohorts.eligibility import Condition
 from walkrisk.studies.compute import variables_of
+from walkrisk.studies.section_tables import FORMULAS, HORIZON_METHODS
+from walkrisk.studies.sections import Standardised
 from walkrisk.studies.study import RatioAnalysis, Study
+from walkrisk.studies.vocabulary import base_of
 
 METHODS = {
+    "auto": "the first of modified Poisson, log-binomial and standardisation after a logistic model that holds",
     "modified_poisson": "modified Poisson regression (Poisson regression with a robust variance; Zou 2004)",
     "log_binomial": "log-binomial regression",
+    "case_duplication": "logistic regression on a sample with cases duplicated (Schouten 1993)",
+    "bias_reduced_poisson": "Poisson regression with Firth's bias reduction",
     "logistic": "logistic regression",
+    "firth_logistic": "logistic regression with Firth's bias reduction",
+    "identity_binomial": "binomial regression with identity link",
+    "identity_poisson": "Poisson regression with identity link",
+    "linear": "least squares",
+    "standardisation_logistic": "standardisation (g-computation) after logistic regression",
+    "standardisation_poisson": "standardisation (g-computation) after Poisson regression",
+    "standardisation_log_binomial": "standardisation (g-computation) after log-binomial regression",
+    "iptw": "inverse probability weighting",
+    "aipw": "augmented inverse probability weighting (doubly robust)",
+    "tmle": "targeted maximum likelihood (doubly robust)",
+    "mantel_haenszel": "the Mantel-Haenszel estimator over strata of the covariates",
     "cox": "Cox regression (Efron ties)",
 }
 VARIANCES = {
     "stata": "the robust sandwich times n/(n-1), as Stata prints it",
     "HC0": "the robust sandwich (HC0)",
-    "HC1": "HC1",
-    "HC2": "HC2",
-    "HC3": "HC3",
     "cluster": "cluster-robust",
+    "CR2": "cluster-robust, bias-reduced (CR2, Satterthwaite's t limits)",
+    "CR3": "cluster-robust, jackknife-like (CR3, t limits)",
+    "KC": "Kauermann and Carroll's",
+    "MBN": "Morel, Bokossa and Neerchal's",
+    "FG": "Fay and Graubard's",
     "survey": "design-based (Taylor linearisation over strata and primary sampling units)",
     "model": "model-based",
+    "bootstrap": "of the bootstrap",
 }
+BOUNDED = ("log_binomial", "identity_binomial", "identity_poisson", "auto")
+DIFFERENCES = ("identity_binomial", "identity_poisson", "linear")
+
+
+def variance_words(study: Study, name: str) -> str:
+    """A variance as a sentence names it."""
+    base = base_of(name)
+    text = VARIANCES.get(base, base)
+    if base == "bootstrap":
+        text = f"{text} ({study.settings.replicates} samples, seed {study.settings.seed})"
+    return text if base == name else f"{text}, by the expected information"
 
 
 def methods(study: Study) -> tuple[str, ...]:
     """The methods in paragraphs: exposures, models, variance, splines."""
-    return tuple(text for text in (_exposures(study), _models(study), _curves(study)) if text)
+    return tuple(text for text in (_exposures(study), _models(study), _curves(study), _sections(study)) if text)
 
 
 def interpretation(study: Study, *, simulated: bool) -> tuple[str, ...]:
@@ -38,13 +69,25 @@ def interpretation(study: Study, *, simulated: bool) -> tuple[str, ...]:
     points = [
         "Ratios are associations conditional on the covariates of each model among people with complete data; whether "
         "they are effects depends on confounding, measurement and selection that no model here removes.",
-        f"Intervals are {level} Wald intervals on the log scale, not adjusted for the number of analyses.",
+        f"Intervals are {level} Wald intervals on the log scale (of differences on their own) unless said otherwise, "
+        "not adjusted for the number of analyses.",
         "A category without events has no finite ratio and reads as not estimable; its people stay in n.",
     ]
     if study.evalues:
         points.append(
             "An E-value is the smallest risk ratio that an unmeasured confounder would need with both exposure and "
             "outcome, beyond the covariates, to explain a ratio (or its limit) away (VanderWeele & Ding 2017)."
+        )
+    if study.standardised or study.comparisons or study.horizons:
+        points.append(
+            "Standardised and weighted risks are what the risk would be if everyone had an exposure level and nothing "
+            "else changed, if the models and the covariates suffice; ratios of them are marginal, those of regressions "
+            "conditional on the covariates."
+        )
+    if study.attributable:
+        points.append(
+            "An attributable fraction is the share of cases that would not have been in the reference category, if the "
+            "association were an effect; a negative one is a share prevented."
         )
     if simulated:
         points.insert(0, "The data are simulated: nothing on this page says anything about people.")
@@ -69,12 +112,21 @@ def _exposures(study: Study) -> str:
 
 def _models(study: Study) -> str:
     s = study.settings
-    variances = "; also reported: ".join(
-        [VARIANCES[s.variances[0]], *([", ".join(VARIANCES[v] for v in s.variances[1:])] if s.variances[1:] else [])]
-    )
+    words = [variance_words(study, v) for v in s.variances]
+    variances = "; also reported: ".join([words[0], *([", ".join(words[1:])] if words[1:] else [])])
     sentences = [
         f"{study.outcomes[s.outcome].label} was modelled by {METHODS[s.method]}. Variance: {variances}.",
     ]
+    used = {
+        s.method,
+        *(a.method for a in study.analyses if a.method),
+        *(m for c in study.comparisons for m in c.methods),
+    }
+    if used & set(BOUNDED):
+        sentences.append(
+            "Where a maximum lies on the boundary (a fitted risk of 0 or 1) no standard error holds, and limits are by "
+            "profile likelihood."
+        )
     variables = variables_of(study)
     for name, model in study.models.items():
         terms = ", ".join(_covariate(variables[c]) for c in model.covariates) or "no covariates"
@@ -90,13 +142,44 @@ def _covariate(variable: Variable) -> str:
 def _curves(study: Study) -> str:
     sentences = []
     for curve in study.curves:
-        knots = ", ".join(f"{p:g}" for p in curve.knot_percentiles)
+        knots = "knots at percentiles " + ", ".join(f"{p:g}" for p in curve.knot_percentiles)
+        knots = f"{curve.knots} knots by Harrell's rule" if curve.knots else knots
+        ratios = "; ratios of risks standardised over everyone's covariates" if curve.standardised else ""
         mutual = ", the other exposures as splines with knots of their own" if curve.mutual else ""
         sentences.append(
-            f"Dose-response ({curve.title or curve.analysis}): restricted cubic splines with knots at percentiles "
-            f"{knots}, reference at percentile {curve.reference_percentile:g}{mutual}."
+            f"Dose-response ({curve.title or curve.analysis}): restricted cubic splines with {knots}, "
+            f"reference at percentile {curve.reference_percentile:g}{mutual}{ratios}."
         )
     return " ".join(sentences)
+
+
+def _sections(study: Study) -> str:
+    sentences = [f"{s.title}: {_standardised(study, s)}." for s in study.standardised]
+    for c in study.comparisons:
+        sentences.append(f"{c.title}: {'; '.join(METHODS[m] for m in c.methods)}.")
+    if any(x.additive for x in study.interactions):
+        sentences.append(
+            "Joint effects, ratios within strata and interaction on the additive scale (RERI, AP, S) come from one "
+            "model with the product of both exposures; limits by the delta method and MOVER (Zou 2008). Where an "
+            "exposure is preventive they are given again with the joint group of lowest risk as reference (Knol 2011)."
+        )
+    for a in study.attributable:
+        sentences.append(f"{a.title}: {FORMULAS[a.formula]}.")
+    for m in study.substitutions:
+        sentences.append(f"{m.title}: {m.kind} model of {len(m.parts)} parts of the day.")
+    for h in study.horizons:
+        sentences.append(f"{h.title}: risks by {h.horizon:g} (unit of follow-up), {HORIZON_METHODS[h.method]}.")
+    if sentences and study.settings.variances:
+        sentences.append("Their variances are those named above, carried through from each person's contribution.")
+    return " ".join(sentences)
+
+
+def _standardised(study: Study, s: Standardised) -> str:
+    over = "everyone analysed" if s.population == "everyone" else f"the people of category {s.population}"
+    limits = "delta-method limits"
+    if s.intervals != "delta":
+        limits = f"{s.intervals} limits of {study.settings.replicates} bootstrap samples (seed {study.settings.seed})"
+    return f"{METHODS[f'standardisation_{s.method}']}, averaged over {over}, with {limits}"
 
 
 def variations(study: Study) -> tuple[str, ...]:
@@ -123,6 +206,10 @@ def _differences(study: Study, a: RatioAnalysis, labels: Mapping[str, str]) -> l
         said.append(f"outcome {study.outcomes[a.outcome].label}")
     if a.method:
         said.append(METHODS[a.method])
+    if a.estimand == "risk_difference" and a.method not in DIFFERENCES:
+        said.append("risk differences")
+    if a.variances:
+        said.append(f"variance {', '.join(variance_words(study, v) for v in a.variances)}")
     if a.weighted:
         said.append("weighted")
     if a.recut:

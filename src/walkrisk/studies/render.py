@@ -26,6 +26,7 @@ from walkrisk.reports.html import (
 from walkrisk.reports.manifest import versions
 from walkrisk.studies.compute import Progress
 from walkrisk.studies.drawings import Drawing, drawings, events_analysed, people_analysed
+from walkrisk.studies.kinds import section_table_ids
 from walkrisk.studies.methods import interpretation, methods, variations
 from walkrisk.studies.run import PUBLISHED_FILE, Run
 from walkrisk.studies.tabulations import (
@@ -33,6 +34,7 @@ from walkrisk.studies.tabulations import (
     is_main,
     published_tables,
     ratio_tables,
+    section_tables,
     tabulation,
     test_table,
     warning_table,
@@ -70,7 +72,13 @@ def _tables(made: Run) -> dict[str, Table]:
     """Every table by id: descriptive, ratios, tests, published beside obtained, fits with a remark."""
     work = tabulation(made.study, made.results, simulated=made.source.simulated)
     flow = flow_table(made.results.flow, min_cell=made.study.settings.min_cell, id="flow")
-    tables: list[Table | None] = [flow, *descriptive_tables(work), *ratio_tables(work), test_table(work)]
+    tables: list[Table | None] = [
+        flow,
+        *descriptive_tables(work),
+        *ratio_tables(work),
+        *section_tables(work),
+        test_table(work),
+    ]
     if PUBLISHED_FILE in made.attached:
         try:
             published = published_from(tomllib.loads(made.attached[PUBLISHED_FILE]))
@@ -152,6 +160,8 @@ def _sections(
     yield Section(id="section_dose", title="Dose-response", blocks=tuple(curves))
     further: list[Block] = [*forests, *(tables[t.id] for t in rest)]
     yield Section(id="section_further", title="Strata and sensitivity analyses", blocks=tuple(further))
+    own = tuple(tables[i] for i in section_table_ids(study))
+    yield Section(id="section_effects", title="Absolute risks, joint effects and impact", blocks=own)
     yield Section(id="section_testing", title="Tests", blocks=tuple(tables[i] for i in ("tests",) if i in tables))
     beside = tuple(tables[i] for i in ("published_ratios", "published_facts") if i in tables)
     yield Section(id="section_published", title="Published and obtained", blocks=beside)

@@ -18,6 +18,7 @@ from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows
 from walkrisk.reports.manifest import DataSource, manifest, sha256
 from walkrisk.studies.compute import Progress, compute, make_cohort, silent
 from walkrisk.studies.declaration import check_study, contracts, load_study, study_from
+from walkrisk.studies.kinds import is_resampled
 from walkrisk.studies.study import Study
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def run(
     days: str | Path | pd.DataFrame | None = None,
     out: str | Path | None = None,
     jobs: int = 1,
+    seed: int | None = None,
     min_cell: int | None = None,
     simulated: bool = False,
     progress: Progress = silent,
@@ -81,12 +83,12 @@ def run(
     """Carry a study out on a participants' file or data frame; with `out`, leave the finished folder there.
 
     `days` is the table of days of a study whose days have the long layout, such as days.parquet. The rows are the same
-    whatever `jobs`. `simulated` says so in every output (it is found out where a truth file lies beside the data, or
-    the days say so). Raises StudyFault, DataFault, ModelFault or UsageFault with every fault; then nothing is left in
-    `out`.
+    whatever `jobs`. `seed` takes the place of the declared one where something is by bootstrap. `simulated` says so in
+    every output (it is found out where a truth file lies beside the data, or the days say so). Raises StudyFault,
+    DataFault, ModelFault or UsageFault with every fault; then nothing is left in `out`.
     """
     check_study(study)
-    study = _with_min_cell(study, min_cell)
+    study = _with_seed(_with_min_cell(study, min_cell), seed)
     if out is not None:
         check_output(Path(out))
     extract, said_simulated = _read(study, data, days)
@@ -112,7 +114,7 @@ def run_file(
     `days` is the table of days of a study whose days have the long layout.
     `published.toml` beside it is set side by side with the results. `out` defaults to reports/ID.
     """
-    study = _with_min_cell(load_study(path), min_cell)
+    study = _with_seed(_with_min_cell(load_study(path), min_cell), seed)
     out = out or Path("reports") / study.study.id
     check_output(out)
     attached = _published_text(path.with_name(PUBLISHED_FILE))
@@ -229,6 +231,15 @@ def _with_min_cell(study: Study, min_cell: int | None) -> Study:
     if min_cell is None:
         return study
     changed = replace(study, settings=replace(study.settings, min_cell=min_cell))
+    check_study(changed)
+    return changed
+
+
+def _with_seed(study: Study, seed: int | None) -> Study:
+    """The study with another seed of its bootstrap; the study itself where nothing is by bootstrap."""
+    if seed is None or not is_resampled(study):
+        return study
+    changed = replace(study, settings=replace(study.settings, seed=seed))
     check_study(changed)
     return changed
 

@@ -68,6 +68,7 @@ class Attributable:
     title: str
     exposures: tuple[Name, ...]
     models: tuple[Name, ...]
+    reference: str = option("", doc="The category everyone is set to; the first if none is named.")
     formula: Formula = option("standardised", doc="g-computation; from the cases (Miettinen); or Levin's.")
     method: Curved | None = option(None, doc="logistic for standardised fractions, else modified_poisson.")
     outcome: Name | None = None

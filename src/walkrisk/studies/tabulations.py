@@ -9,11 +9,15 @@ from walkrisk.cohorts.cohort import Variable
 from walkrisk.estimates.disclosure import CharacteristicCell, Mark, RatioCell, characteristic_marks, ratio_marks
 from walkrisk.estimates.results import Results
 from walkrisk.studies.compute import variables_of
+from walkrisk.studies.kinds import section_table_ids
+from walkrisk.studies.section_tables import SectionTables
 from walkrisk.studies.study import Characteristics, RatioAnalysis, RatioTable, Study, Trend
 from walkrisk.tables.categories import ExposureLabel, category_labels, cuts_of, rounding_note
+from walkrisk.tables.cells import Guard
 from walkrisk.tables.characteristics import characteristics_table
 from walkrisk.tables.diagnostics import diagnostics_table, p_value_table
 from walkrisk.tables.ratios import AnalysisPart, ModelColumn, ratio_table
+from walkrisk.tables.risks import Shown
 from walkrisk.tables.side_by_side import Published, published_fact_table, published_ratio_table
 from walkrisk.tables.table import Table
 
@@ -47,11 +51,12 @@ def tabulation(study: Study, results: Results, *, simulated: bool) -> Tabulation
 def numbers(study: Study) -> dict[str, str]:
     """Table id -> what it is called: Table 1, 2, ... where the id says so, eTable 1, ... for the others as they come.
 
-    In the report the main tables of ratios come first, then the others, then the further descriptive tables.
+    In the report the main tables of ratios come first, then the others, then those of the sections of absolute risks
+    and the like, then the further descriptive tables.
     """
     main_first = sorted(study.tables, key=lambda t: not is_main(study, t))
     described = [c.id for c in study.characteristics]
-    ids = [*described[:1], *(t.id for t in main_first), *described[1:]]
+    ids = [*described[:1], *(t.id for t in main_first), *section_table_ids(study), *described[1:]]
     main = {i: f"Table {i[5:]}" for i in ids if i.startswith("table") and i[5:].isdigit()}
     others = [i for i in ids if i not in main]
     return main | {i: f"eTable {n}" for n, i in enumerate(others, start=1)}
@@ -72,6 +77,21 @@ def ratio_tables(made: Tabulation) -> Iterator[Table]:
     """Every declared table of ratios."""
     for declared in made.study.tables:
         yield _ratios(made, declared)
+
+
+def section_tables(made: Tabulation) -> Iterator[Table]:
+    """The tables of absolute risks, methods side by side, joint effects, attributable fractions and moved time."""
+    s = made.study.settings
+    shown = Shown(
+        analysis="",
+        results=made.results,
+        exposures=made.exposures,
+        variance=s.variances[0],
+        events="",
+        conf_level=s.conf_level,
+        guard=Guard(made.ratio_marks, s.min_cell),
+    )
+    return SectionTables(made.study, shown, numbers(made.study), made.variables).tables()
 
 
 def test_table(made: Tabulation) -> Table | None:

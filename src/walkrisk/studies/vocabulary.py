@@ -105,6 +105,11 @@ def estimand_fault(method: str, estimand: str | None) -> str:
     return f"{method} estimates a {what}, not a {estimand.replace('_', ' ')}; choose auto, {known}."
 
 
+def estimand_asked(method: str, own: str | None, of_settings: str | None) -> str | None:
+    """The estimand an analysis declares, else that of the settings where its method can estimate it."""
+    return own or (None if estimand_fault(method, of_settings) else of_settings)
+
+
 def variances_of(method: str, estimand: str | None = None) -> tuple[str, ...]:
     """The variances a method has (without the choice of information); none where it has its own."""
     if method == COX:

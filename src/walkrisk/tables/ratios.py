@@ -10,23 +10,25 @@ from walkrisk.estimates.disclosure import (
     RATIOS,
     RatioCell,
     ratio_marks,
-    shown_count,
     suppression_note,
 )
-from walkrisk.estimates.numbers import count, p_value, ratio, ratio_interval
+from walkrisk.estimates.numbers import p_value, ratio, ratio_interval
 from walkrisk.estimates.results import Diagnostic, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import Mark
 from walkrisk.tables.categories import ExposureLabel, cuts_of, level_names, rounding_note
+from walkrisk.tables.cells import ABSENT, NOT_FITTED, Guard, difference, in_one_variance, why_not
 from walkrisk.tables.table import Head, Row, Table
 
-NO_CASES = "not estimable (no {events})"
-NO_REFERENCE = "not estimable (no {events} in the reference)"
-NOBODY = "not estimable (nobody in this category)"
-NOT_FITTED = "not estimable (see diagnostics)"
-ABSENT = "–"
-SHORT = {"risk_ratio": "RR", "odds_ratio": "OR", "hazard_ratio": "HR"}
-LONG = {"risk_ratio": "risk ratio", "odds_ratio": "odds ratio", "hazard_ratio": "hazard ratio"}
+DIFFERENCE = "risk_difference"
+MEASURES = (*RATIOS, DIFFERENCE)
+SHORT = {"risk_ratio": "RR", "odds_ratio": "OR", "hazard_ratio": "HR", DIFFERENCE: "RD"}
+LONG = {
+    "risk_ratio": "risk ratio",
+    "odds_ratio": "odds ratio",
+    "hazard_ratio": "hazard ratio",
+    DIFFERENCE: "risk difference, in percentage points",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,7 @@ class _Maker:
     def estimands(self) -> list[str]:
         """Kinds of ratio in the table."""
         ids = {a.id for a in self.analyses}
-        return [r for r in RATIOS if any(e.estimand == r and e.analysis in ids for e in self.results.estimates)]
+        return [r for r in MEASURES if any(e.estimand == r and e.analysis in ids for e in self.results.estimates)]
 
     @property
     def with_evalues(self) -> bool:
@@ -143,7 +145,7 @@ class _Maker:
     # ------------------------------------------------------------ rows
 
     def _exposures_of(self, part: AnalysisPart) -> list[str]:
-        mine = (e.exposure for e in self.results.estimates if e.analysis == part.id and e.estimand in RATIOS)
+        mine = (e.exposure for e in self.results.estimates if e.analysis == part.id and e.estimand in MEASURES)
         also = (d.exposure for d in self.results.diagnostics if d.analysis == part.id and d.exposure in self.exposures)
         return list(dict.fromkeys([*mine, *also]))
 
@@ -165,7 +167,7 @@ class _Maker:
             yield from self._test_rows(part, exposure, inner)
 
     def _kind(self, part: AnalysisPart) -> str:
-        kinds = {e.estimand for e in self.results.estimates if e.analysis == part.id and e.estimand in RATIOS}
+        kinds = {e.estimand for e in self.results.estimates if e.analysis == part.id and e.estimand in MEASURES}
         return f" ({', '.join(SHORT[k] for k in sorted(kinds))})" if len(self.estimands) > 1 and kinds else ""
 
     def _limits_note(self, analysis: str, label: ExposureLabel) -> str:
@@ -187,14 +189,14 @@ class _Maker:
         for level in levels:
             name = names[level] if len(self.label_heads) > 1 else (", ".join(names[level]),)
             cells = (self._ratio(rows, level, m, (part.id, label.id, stratum)) for m in self.models)
-            counts = self._counts(next(r for (lv, _), r in rows.items() if lv == level))
+            counts = self._guard.counts(next(r for (lv, _), r in rows.items() if lv == level))
             yield Row(cells=(*name, *counts, *cells, *self._evalues(part, label.id, level)), indent=indent)
 
     def _all_levels(self, analysis: str, exposure: str) -> list[str]:
         rows = self.results.estimates
         return list(
             dict.fromkeys(
-                e.level for e in rows if e.analysis == analysis and e.exposure == exposure and e.estimand in RATIOS
+                e.level for e in rows if e.analysis == analysis and e.exposure == exposure and e.estimand in MEASURES
             )
         )
 
@@ -202,22 +204,15 @@ class _Maker:
         mine = [
             e
             for e in self.results.estimates
-            if (e.analysis, e.exposure, e.stratum) == (analysis, exposure, stratum) and e.estimand in RATIOS
+            if (e.analysis, e.exposure, e.stratum) == (analysis, exposure, stratum) and e.estimand in MEASURES
         ]
-        variances = dict.fromkeys(e.variance for e in mine)
-        shown = self.variance if self.variance in variances else next(iter(variances), "")
-        return {(e.level, e.model): e for e in mine if e.variance == shown}
+        return {(e.level, e.model): e for e in in_one_variance(mine, self.variance)}
 
     # ------------------------------------------------------------ cells
 
-    def _mark(self, e: Estimate, what: str) -> Mark | None:
-        return self.marks.get((e.analysis, e.exposure, e.stratum, e.level, what))
-
-    def _counts(self, e: Estimate) -> tuple[str, str]:
-        return (
-            shown_count(count(e.n), self._mark(e, "n"), self.min_cell),
-            shown_count(count(e.events), self._mark(e, "events"), self.min_cell),
-        )
+    @property
+    def _guard(self) -> Guard:
+        return Guard(self.marks, self.min_cell)
 
     def _ratio(
         self, rows: Mapping[tuple[str, str], Estimate], level: str, model: ModelColumn, place: tuple[str, str, str]
@@ -230,22 +225,13 @@ class _Maker:
             return NOT_FITTED if fitted else ABSENT
         reference = rows.get((e.reference, model.id), e)
         if level == e.reference:
-            return "1 [Reference]" if e.events else "[Reference]"
+            one = "0" if e.estimand == DIFFERENCE else "1"
+            return f"{one} [Reference]" if e.events else "[Reference]"
         if e.estimate is None:
-            return self._why_not(e, reference)
-        hidden = [self._mark(r, what) for r in (e, reference) for what in ("n", "events")]
-        if model.crude and any(hidden):
+            return why_not(e, reference, self._guard, self.events)
+        if self._guard.hides_ratio(e, reference, crude=model.crude):
             return NOT_REPORTED
-        return ratio_interval(e.estimate, e.conf_low, e.conf_high)
-
-    def _why_not(self, e: Estimate, reference: Estimate) -> str:
-        if e.n == 0:
-            return NOT_REPORTED if self._mark(e, "n") else NOBODY
-        if e.events == 0:
-            return NOT_REPORTED if self._mark(e, "events") else NO_CASES.format(events=self.events)
-        if reference.events == 0:
-            return NO_REFERENCE.format(events=self.events)
-        return NOT_FITTED
+        return difference(e) if e.estimand == DIFFERENCE else ratio_interval(e.estimate, e.conf_low, e.conf_high)
 
     def _evalues(self, part: AnalysisPart, exposure: str, level: str) -> tuple[str, ...]:
         if not self.with_evalues:
@@ -253,9 +239,14 @@ class _Maker:
         model = self.models[-1].id
         mine = {
             e.estimand: e.estimate
-            for e in self.results.estimates
-            if (e.analysis, e.exposure, e.level, e.model) == (part.evalues, exposure, level, model)
-            and e.variance == self.variance
+            for e in in_one_variance(
+                [
+                    e
+                    for e in self.results.estimates
+                    if (e.analysis, e.exposure, e.level, e.model) == (part.evalues, exposure, level, model)
+                ],
+                self.variance,
+            )
         }
         values = (mine.get(k) for k in ("e_value", "e_value_ci"))
         return tuple(ABSENT if v is None else ratio(v) for v in values)
