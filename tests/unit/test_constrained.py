@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from walkrisk.models.barrier import Aim, Interior, Program, feasible, interior_point, program
-from walkrisk.models.constrained import End, _judged, _on_the_edge
+from walkrisk.models.constrained import End, _judged, _on_the_edge, _within
 from walkrisk.models.design import Design
 from walkrisk.models.fit import Fit, fit_model
 from walkrisk.models.solver import IDENTITY_BINOMIAL, IDENTITY_POISSON, LOG_BINOMIAL, Family
@@ -301,3 +301,23 @@ def test_rows_leave_the_active_set() -> None:
                     np.testing.assert_allclose(made.z @ found.gamma, made.z @ end.gamma, atol=1e-8)
                     left += extra not in found.active
     assert left >= 40, left
+
+
+def test_a_negative_multiplier_is_no_maximum() -> None:
+    """Held on the edge by one row that pulls inwards: stationary, feasible, and not the maximum."""
+    tried = 0
+    for seed in range(12):
+        made, inner, end, data = ended(seed, "identity_poisson")
+        for extra in np.setdiff1d(np.argsort(inner.at.slack)[:6], end.active):
+            rows = np.append(end.active, extra)
+            if len(rows) > len(end.gamma):
+                continue
+            normals = made.z[made.edged[rows]] * made.sign[rows][:, None]
+            gamma, flat = _within(made, inner.at.gamma, normals, made.cap[rows])
+            with np.errstate(all="ignore"):
+                score = made.z.T @ (made.w * made.family.score(made.z @ gamma, made.y))
+            multipliers = np.linalg.lstsq(normals.T, score, rcond=None)[0]
+            if np.isfinite(score).all() and multipliers.min() < -1e-3:
+                assert _judged(made, End(gamma, rows, multipliers, flat), data, 0)[1].verdict == "none"
+                tried += 1
+    assert tried > 5

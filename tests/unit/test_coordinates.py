@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from walkrisk.models.coordinates import is_narrow, own_share, well_conditioned
+from walkrisk.models.coordinates import is_narrow, well_conditioned
 from walkrisk.models.covariance import covariance
 from walkrisk.models.design import Linear, build_design, factor
 from walkrisk.models.fit import FAMILIES, Fit, fit_model
 
 Array = npt.NDArray[np.float64]
-ENOUGH = [(2017.0, 1.0), (1.5e5, 1.0), (0.0, 1e-6), (0.0, 1e6), (2017.0, 1e-2)]
-TOO_FAR = [(2017.0, 1e-6), (1e6, 1e-3), (1e7, 1.0), (1e9, 1.0), (1e12, 1.0)]
+ENOUGH = [(2017.0, 1.0), (1.5e5, 1.0), (0.0, 1e-6), (0.0, 1e6), (2017.0, 1e-2), (2017.0, 1e-6), (1e6, 1e-3), (1e7, 1.0)]
+TOO_FAR = [(1e12, 1.0)]
 
 
 def fitted(method: str, age: Array, group: Array, y: Array, engine: str = "newton") -> Fit:
@@ -39,8 +39,7 @@ def test_a_standard_error_has_six_digits_or_is_not_given(method: str, shift: flo
     fit = fitted(method, moved, group, y)
     if (shift, unit) in TOO_FAR:
         assert not (fit.converged and fit.estimable.all())
-        (said,) = [s for s in fit.warnings if s.startswith("age: ")]
-        assert "all but constant" in said or "a combination of earlier columns" in said
+        assert any(s.startswith("age: a combination of earlier columns") for s in fit.warnings)
         return
     assert fit.converged
     assert [s for s in fit.warnings if "the ratio per unit is no number" not in s] == list(plain.warnings)
@@ -89,8 +88,11 @@ def test_columns_nearly_alike_are_told_from_the_rest() -> None:
     y = (rng.random(300) < 0.4).astype(float)
     columns = {"x": x, "other": other, "almost": x + 1e-6 * rng.normal(size=300)}
     fit = fit_model("modified_poisson", build_design(columns, [Linear(c) for c in columns], 300), y)
-    assert not fit.converged
-    assert fit.warnings[0].startswith("x, almost: all but constant")
+    apart = {**columns, "almost": (columns["almost"] - x) * 1e6}
+    plain = fit_model("modified_poisson", build_design(apart, [Linear(c) for c in apart], 300), y)
+    np.testing.assert_allclose(fit.coefficients[3] / 1e6, plain.coefficients[3], rtol=1e-8)
+    errors = [float(np.sqrt(covariance(f, "HC0")[3, 3])) for f in (fit, plain)]
+    np.testing.assert_allclose(errors[0] / 1e6, errors[1], rtol=1e-6)
 
 
 def test_coordinates_are_orthonormal_and_lead_back() -> None:
@@ -106,15 +108,3 @@ def test_coordinates_are_orthonormal_and_lead_back() -> None:
     assert (made.z[:, 0] == 1).all()
     assert well_conditioned(np.column_stack([x, x[:, 1]]), w) is None
     assert well_conditioned(np.column_stack([x[:, 1], 2 * x[:, 1]]), w) is None
-
-
-def test_the_own_share_of_a_column_is_what_projection_leaves() -> None:
-    rng = np.random.default_rng(5)
-    x, w = np.column_stack([np.ones(50), 9 + rng.normal(size=(50, 2))]), rng.uniform(1, 2, 50)
-    left = [
-        np.sqrt(np.linalg.lstsq(np.delete(r, c, 1), r[:, c], rcond=None)[1][0] / (r[:, c] @ r[:, c]))
-        for r in [x * np.sqrt(w)[:, None]]
-        for c in range(3)
-    ]
-    bread = np.asarray(np.linalg.inv((x * w[:, None]).T @ x), dtype=np.float64)
-    np.testing.assert_allclose(own_share(bread, x, w), np.array(left), rtol=1e-9)

@@ -255,36 +255,37 @@ def test_products_need_their_parts_and_references_hold_within_them() -> None:
     made, said = ask(risk_ratios, data, covariates=["x", product("x", "x")])
     assert made is None
     assert "power" in said[0]
-    made, _ = ask(risk_ratios, data, reference="c", covariates=["x", product("g", "x")], method="modified_poisson")
+    refused, said = ask(risk_ratios, data, covariates=["x", product("g", "x")], method="modified_poisson")
+    assert refused is None
+    assert "no single ratio" in said[0]
+    made, _ = ask(standardised_risks, data, reference="c", covariates=["x", product("g", "x")], method="poisson")
     assert made is not None
     assert made.fit is not None
     names = ["Intercept", "g[a]", "g[b]", "x", "g[a]:x", "g[b]:x"]
     assert list(made.fit.coefficients.index) == names
     at = data["g"] == "a"
     alone, _ = ask(
-        risk_ratios,
+        standardised_risks,
         data[at | (data["g"] == "c")].assign(g=lambda d: (d["g"] == "a").astype(int)),
         covariates=["x", product("g", "x")],
-        method="modified_poisson",
+        method="poisson",
     )
     assert alone is not None
     assert alone.fit is not None
-    assert math.isclose(alone.fit.coefficients["g"], made.fit.coefficients["g[a]"], rel_tol=1e-8)
+    assert math.isclose(alone.fit.coefficients["g[1]"], made.fit.coefficients["g[a]"], rel_tol=1e-8)
 
 
 def test_one_variable_in_two_groupings_keeps_both() -> None:
     data = people()
-    made, _ = ask(
-        risk_ratios,
-        data,
-        exposure=categories("x", quantiles=3),
-        covariates=[categories("x", cuts=(45,))],
-        method="modified_poisson",
-    )
+    groups = [categories("x", quantiles=3), categories("x", cuts=(45,))]
+    made, _ = ask(risk_ratios, data, covariates=groups, method="modified_poisson")
     assert made is not None
     assert made.fit is not None
-    assert made.fit.parameters == 4
+    assert made.fit.parameters == 6
     assert sum(r.n for r in made.rows) == len(data)
+    refused, said = ask(risk_ratios, data, exposure=groups[0], covariates=groups[1:], method="modified_poisson")
+    assert refused is None
+    assert "another form" in said[0]
 
 
 @pytest.mark.parametrize(

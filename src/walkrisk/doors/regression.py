@@ -185,6 +185,11 @@ def regression(
         covariance = asking.choice.covariance(fit)
     rows, more = _without_cases(asking, method, ratios_of(asking, fit, method, covariance))
     said += more
+    if fit.boundary and (asking.frame.cluster is not None or asking.frame.strata is not None):
+        said.append(
+            "Profile-likelihood limits take all rows for independent; for clusters or a survey design choose "
+            "modified_poisson or a standardised method."
+        )
     model = fitted_model(fit, asking.choice.name, covariance)
     return estimates(rows, fit=model, said=[*said, *_no_ratio(asking, fit)], tried=tried, details=details)
 

@@ -20,6 +20,7 @@ from walkrisk.estimates.two_by_two import Interval
 from walkrisk.models.design import Factor, Linear, Product, Term
 
 ESTIMANDS = ("risk_ratio", "risk_difference", "odds_ratio")
+USUAL = ("HC0", "stata", "model", "mantel_haenszel")  # variances that a default may name
 
 
 def mantel_haenszel_rows(
@@ -44,11 +45,8 @@ def mantel_haenszel_rows(
     if frame.weights is not None or frame.cluster is not None or frame.strata is not None:
         faults.append("Mantel-Haenszel knows no weights, clusters or survey design; choose a regression method.")
     own = asking.choice
-    ignored = (
-        [f"variance {own.name}"]
-        if own.name not in ("HC0", "stata", "model") and frame.cluster is None and frame.strata is None
-        else []
-    )
+    grouped = frame.cluster is not None or frame.strata is not None
+    ignored = [] if own.name in USUAL or grouped else [f"variance {own.name}"]
     ignored += ["t limits"] if own.limits == "t" else []
     if ignored:
         faults.append(f"Mantel-Haenszel has variances of its own and normal limits, not {' and '.join(ignored)}.")

@@ -77,11 +77,6 @@ def is_narrow(x: FloatArray, weight: FloatArray) -> bool:
         return True
 
 
-def own_share(bread: FloatArray, x: FloatArray, weight: FloatArray) -> FloatArray:
-    """Share (q,) of each column's size that is its own, beyond ALL others: 1 / sqrt(information times its inverse)."""
-    return np.asarray(1 / np.sqrt((weight @ x**2) * np.diag(bread)))
-
-
 def curved(
     family: Family, x: FloatArray, data: tuple[FloatArray, FloatArray], solution: Solution, engine: str
 ) -> Curved:

@@ -117,6 +117,9 @@ def covariance(
     base, _ = _parsed(variance)
     if not fit.bread.size:
         return fit.bread
+    if fit.conditioned is not None:
+        back = _back(fit, base)
+        return np.asarray(back @ covariance(fit.conditioned.fit, variance, cluster=cluster, design=design) @ back.T)
     choice = _choice(fit, variance, cluster)
     if base == "model":
         return choice.bread * fit.dispersion
@@ -140,6 +143,9 @@ def influence(fit: Fit, variance: str, *, cluster: Labels | None = None) -> Floa
     The adjustment is that for leverage (HC2 ... CR2, KC, CR3, FG) or none; rows set aside are 0. The covariance is a
     factor times the crossproduct of its totals by cluster: `influence_covariance`.
     """
+    if fit.conditioned is not None:
+        back = _back(fit, _parsed(variance)[0])
+        return np.asarray(influence(fit.conditioned.fit, variance, cluster=cluster) @ back.T)
     out = np.zeros((fit.n, fit.parameters))
     choice = _choice(fit, variance, cluster)
     if not np.isfinite(choice.bread).all():
@@ -165,6 +171,10 @@ def influence_covariance(
     coefficients. Then model: J A^-1 J' + r'r with r = phi - influence J', what phi holds beyond the coefficients.
     Raises ValueError as `covariance` does, and where the gradient is missing.
     """
+    if fit.conditioned is not None:
+        moved = None if gradient is None else gradient @ _back(fit, _parsed(variance)[0])
+        fit = fit.conditioned.fit
+        return influence_covariance(phi, fit, variance, cluster=cluster, design=design, gradient=moved)
     choice = _choice(fit, variance, cluster)
     if choice.base == "survey":
         return survey_meat(phi, _needed(design), np.ones(fit.n, dtype=bool))
@@ -199,6 +209,8 @@ def degrees_of_freedom(
     Raises ValueError where none are left.
     """
     rows = np.eye(fit.parameters) if contrasts is None else np.atleast_2d(np.asarray(contrasts, dtype=np.float64))
+    if fit.conditioned is not None:
+        rows, fit = rows @ _back(fit, _parsed(variance)[0]), fit.conditioned.fit
     choice = _choice(fit, variance, cluster)
     if choice.base == "CR2":
         number = choice.groups[0][1]
@@ -223,6 +235,9 @@ def leverages(fit: Fit) -> FloatArray:
 
     Raises ValueError where the fit is no generalised linear model.
     """
+    if fit.conditioned is not None:
+        _back(fit, "HC3")
+        fit = fit.conditioned.fit
     model = working(fit)
     root, weight = np.linalg.cholesky(model.bread), model.derivative**2 / model.theta
     out = np.empty(len(weight))
@@ -284,6 +299,19 @@ def _clustered(base: str, cluster: Labels, n: int, k: int) -> list[tuple[float, 
     if base == "cluster_multi0" and len(ways) > 1:
         out[-1] = (float(ways[-1][0]), None, n)
     return out
+
+
+def _back(fit: Fit, base: str) -> FloatArray:
+    """From well-conditioned coordinates to the columns; every variance but FG is the same whatever the coordinates."""
+    assert fit.conditioned is not None
+    if fit.conditioned.fit.method != fit.method:
+        raise ValueError(
+            f"the columns are all but collinear, and {fit.method} has no variance that keeps its digits; subtract a "
+            "constant near the mean of those that differ little, or leave one out"
+        )
+    if base == "FG":
+        raise ValueError("FG depends on the units of the columns, and these are all but collinear; choose KC or CR2")
+    return fit.conditioned.back
 
 
 def _scores(fit: Fit, choice: _Choice) -> FloatArray:

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.models.constrained import Certificate, interior_certificate, maximum_on_the_edge
-from walkrisk.models.coordinates import Coordinates, Curved, curved, is_narrow, own_share, well_conditioned
+from walkrisk.models.coordinates import Coordinates, Curved, curved, is_narrow, well_conditioned
 from walkrisk.models.design import Design, Term
 from walkrisk.models.engines import search
-from walkrisk.models.fit_sentences import collinear_sentence, lost_digits, overflowing, said
+from walkrisk.models.fit_sentences import collinear_sentence, overflowing, said
 from walkrisk.models.solver import (
     IDENTITY_BINOMIAL,
     IDENTITY_POISSON,
@@ -44,7 +44,6 @@ FAMILIES: Mapping[str, Family] = {
     "identity_poisson": IDENTITY_POISSON,
     "linear": LEAST_SQUARES,
 }
-SIX_DIGITS = 4.7e-5  # own share of a column below which bread @ scores' scores @ bread loses its sixth: sqrt(1e-7 eps)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -66,8 +65,7 @@ class Fit:
 
     Of an ill-conditioned design (a year whose values differ little, columns nearly alike) coefficients, breads and
     scores are computed in other `coordinates` and brought back, so that each is right to rounding. A product of several
-    of them is not: `conditioned` holds the same fit in these coordinates for what needs one. Where a variance of the
-    form bread @ scores' scores @ bread would lose its sixth digit, the fit gives no estimate and says so.
+    of them is not: `conditioned` holds the same fit in these coordinates, in which `covariance` makes its products.
     """
 
     method: str
@@ -281,16 +279,12 @@ def _assembled(
         gap = float(0.5 * rest @ good.bread @ rest)
         certificate = replace(certificate, gap=gap, kkt_residual=solution.relative_score)
     converged = solution.converged and (not wald or bool(np.isfinite(bread).all()))
-    lost: list[str] = []
-    if converged and shape.inner is not None:
-        share = own_share(bread, x, w * family.information(solution.eta, y))
-        lost = lost_digits([design.names[c] for c in solved.at[share < SIX_DIGITS]])
-    sentences = sentences + lost
+    sentences = list(sentences)
     sentences += said(method, family, (mean, y, w), solution, certificate, converged, len(solved.at))
     p = design.matrix.shape[1]
     estimated, coefficients = np.zeros(p, dtype=bool), np.full(p, np.nan)
     estimated[solved.at], coefficients[solved.at] = True, solution.coefficients
-    sentences += overflowing(design.names, coefficients, family.link) if converged and not lost else []
+    sentences += overflowing(design.names, coefficients, family.link) if converged else []
     estimable = estimated.copy()
     if len(solved.at) < len(independent):
         estimable[undetermined(design.matrix[solved.rows], solved.at, independent)] = False
@@ -313,7 +307,7 @@ def _assembled(
         n=len(data[0]),
         events=int(data[0].sum()),
         log_likelihood=log_likelihood,
-        converged=converged and not lost,
+        converged=converged,
         iterations=solution.iterations,
         max_fitted_risk=float(mean.max()),
         no_reference=cells.no_reference,

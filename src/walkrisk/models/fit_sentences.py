@@ -82,17 +82,6 @@ def collinear_sentence(design: Design, independent: npt.NDArray[np.intp]) -> lis
     return [*said, f"{', '.join(spanned)}: {why}."] if spanned else said
 
 
-def lost_digits(names: list[str]) -> list[str]:
-    """What to do about columns that are nearly what the others say already."""
-    named = [name for name in names if name != INTERCEPT] or names
-    if not named:
-        return []
-    return [
-        f"{', '.join(named)}: all but constant, or all but a combination of the other columns, so a standard error "
-        "would lose its digits and no estimate is given. Subtract a constant near the mean, or leave a column out."
-    ]
-
-
 def overflowing(names: tuple[str, ...], coefficients: FloatArray, link: Link) -> list[str]:
     """Columns whose ratio per unit overflows."""
     large = [name for name, b in zip(names, coefficients, strict=True) if abs(b) > LARGEST and name != INTERCEPT]
