@@ -110,8 +110,8 @@ def _few(fit: Fit) -> str:
     if per >= FEW_EVENTS:
         return ""
     return (
-        f" With {per:.1f} events a coefficient, Wald limits are too wide and miss on one side; profile likelihood of the "
-        "log-binomial model comes nearest."
+        f" With {per:.1f} events a coefficient, Wald limits are too wide and miss on one side; profile likelihood of "
+        "the log-binomial model comes nearest."
     )
 
 

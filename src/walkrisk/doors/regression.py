@@ -13,7 +13,7 @@ from walkrisk.doors.frames import ModelFrame
 from walkrisk.doors.results import Estimates, estimates, fitted_model, with_t_limits
 from walkrisk.doors.variances import Choice
 from walkrisk.errors import ModelFault, UsageFault
-from walkrisk.estimates.ratios import LevelCount, level_ratios, per_unit
+from walkrisk.estimates.ratios import LevelCount, level_ratios, per_unit, profile_sentences
 from walkrisk.estimates.rows import Estimate, critical_value
 from walkrisk.models.case_duplication import case_duplication
 from walkrisk.models.design import Design, Factor, Linear, variables_of
@@ -184,7 +184,7 @@ def regression(
     with as_faults():
         covariance = asking.choice.covariance(fit)
     rows, more = _without_cases(asking, method, ratios_of(asking, fit, method, covariance))
-    said += more
+    said += [*more, *profile_sentences(rows)]
     if fit.boundary and (asking.frame.cluster is not None or asking.frame.strata is not None):
         said.append(
             "Profile-likelihood limits take all rows for independent; for clusters or a survey design choose "
