@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from walkrisk.estimates.contrasts import quantile_of
 from walkrisk.estimates.counterfactuals import counterfactual_design, inverse_link, level_designs
 from walkrisk.estimates.risk_contrasts import (
     contrasts_of_risks,
     level_risks,
     number_needed,
     p_of,
-    quantile,
     risk_contrasts,
 )
 from walkrisk.estimates.standardisation import StandardisedRisks, risk_covariance, risk_influence, standardise
@@ -466,9 +466,9 @@ def test_intervals_of_risks_and_students_t() -> None:
     assert log.conf_low > 0
     eta, se = math.log(1 / 59), 1 / math.sqrt(60 * (1 / 60) * (59 / 60))
     np.testing.assert_allclose(logit.conf_high, 1 / (1 + math.exp(-eta - 1.959963984540054 * se)), rtol=1e-8)
-    np.testing.assert_allclose(quantile(0.95, 10), 2.2281388519649385, rtol=1e-10)
+    np.testing.assert_allclose(quantile_of(0.95, 10), 2.2281388519649385, rtol=1e-10)
     np.testing.assert_allclose(p_of(2.2281388519649385, 10), 0.05, rtol=1e-10)
-    assert quantile(0.9) == pytest.approx(1.6448536269514722)
+    assert quantile_of(0.9) == pytest.approx(1.6448536269514722)
     wide = level_risks(risks, s, df=4)[0]
     assert wide.conf_high - wide.conf_low > plain.std_error
     for bad in ({"scale": "probit"}, {"conf_level": 95}, {"df": 0.0}):

@@ -64,11 +64,11 @@ class JointTest:
     p_f: float | None
 
 
-def quantile_of(conf_level: float, df: float | None) -> float:
+def quantile_of(conf_level: float, df: float | None = None) -> float:
     """The two-sided quantile of an interval: normal, or Student's t with `df` (above 0) degrees of freedom."""
     if not 0 < conf_level < 1:
         raise ValueError(f"The confidence level must lie between 0 and 1, got {conf_level:g}.")
-    if df is None:
+    if df is None or np.isinf(df):
         return critical_value(conf_level)
     if not df > 0:
         raise ValueError(f"A t interval needs degrees of freedom above 0, got {df:g}; take normal limits instead.")

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.estimates.attributable import Fractions, people_of, standardised_fraction
-from walkrisk.estimates.risk_contrasts import NAN, Quantity, logit_limits, p_of, quantile, standard_errors
+from walkrisk.estimates.contrasts import quantile_of
+from walkrisk.estimates.risk_contrasts import NAN, Quantity, logit_limits, p_of, standard_errors
 from walkrisk.estimates.standardisation import fit_weights
 from walkrisk.models.covariance import SurveyDesign, covariance, influence, influence_covariance
 from walkrisk.models.design import Design
@@ -81,7 +82,7 @@ def fraction_intervals(
     """
     if transform not in TRANSFORMS:
         raise ValueError(f"There is no transform '{transform}'; choose among {', '.join(TRANSFORMS)}.")
-    z = quantile(conf_level, df)
+    z = quantile_of(conf_level, df)
     errors = standard_errors(covariance_of_fractions)
     return tuple(
         _fraction(value, error, transform, z, df)
@@ -153,7 +154,7 @@ def absolute_impact(
     fraction = standardised_fraction(fit, unexposed, y=y, weights=weights, population=population)
     w = fit_weights(fit, weights)
     v = people_of(w, population)
-    z, total = quantile(conf_level, df), float(v.sum())
+    z, total = quantile_of(conf_level, df), float(v.sum())
     p = fraction.events / total
     m0 = p * (1 - float(fraction.values[-1]))
     own = (v * (y - p) / total)[:, None]

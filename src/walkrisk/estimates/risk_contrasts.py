@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from walkrisk.estimates.rows import critical_value, two_sided_p
+from walkrisk.estimates.contrasts import quantile_of
+from walkrisk.estimates.rows import two_sided_p
 from walkrisk.estimates.standardisation import StandardisedRisks
 
 FloatArray = npt.NDArray[np.float64]
@@ -128,7 +129,7 @@ def level_risks(
     """
     if scale not in ("identity", "log", "logit"):
         raise ValueError(f"There is no scale '{scale}' for a risk; choose among identity, log, logit.")
-    z = quantile(conf_level, df)
+    z = quantile_of(conf_level, df)
     out = []
     for m, se in zip(risks.risks.tolist(), standard_errors(covariance).tolist(), strict=True):
         low, high = m - z * se, m + z * se
@@ -166,7 +167,7 @@ def risk_contrasts(
     var(log OR) with a = (1/(m_l(1 - m_l)), -1/(m_r(1 - m_r))). Intervals are normal, or of Student's t on `df` degrees
     of freedom, on the log scale for ratios. A ratio needs risks above 0, an odds ratio also below 1: else it is NaN.
     """
-    z = quantile(conf_level, df)
+    z = quantile_of(conf_level, df)
     if pairwise:
         pairs = [(high, low) for low, high in combinations(range(len(risks.levels)), 2)]
     else:
@@ -218,19 +219,6 @@ def _exponentiated(log_value: float, error: float, z: float, df: float | None) -
         middle, low, high = (float(np.exp(x)) for x in (log_value, log_value - z * error, log_value + z * error))
     p = p_of(log_value / error, df) if error > 0 else NAN
     return Quantity(estimate=middle, std_error=error, conf_low=low, conf_high=high, p_value=p)
-
-
-def quantile(conf_level: float, df: float | None = None) -> float:
-    """The two-sided critical value: normal, or of Student's t on `df` degrees of freedom."""
-    if not 0 < conf_level < 1:
-        raise ValueError(f"A confidence level of {conf_level:g} is not between 0 and 1; 0.95 is usual.")
-    if df is None or math.isinf(df):
-        return critical_value(conf_level)
-    if not df > 0:
-        raise ValueError("There are no degrees of freedom left for an interval; use fewer parameters or a normal one.")
-    from scipy.special import stdtrit
-
-    return float(stdtrit(df, (1 + conf_level) / 2))
 
 
 def p_of(statistic: float, df: float | None = None) -> float:
