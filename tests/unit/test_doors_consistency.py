@@ -273,3 +273,25 @@ def test_limits_of_risks_at_a_horizon_stay_inside(cohort: pd.DataFrame) -> None:
     for row in found.rows:
         if row.estimand == "risk" and row.conf_low is not None:
             assert 0 < row.conf_low < row.estimate < row.conf_high < 1
+
+
+def test_a_subset_with_another_index_is_refused(cohort: pd.DataFrame) -> None:
+    mask = (cohort["sex"] == "male").sample(frac=1, random_state=1)
+    with pytest.raises(UsageFault, match="index"):
+        w.risk_ratios(cohort, outcome="event", exposure="smoking", subset=mask)
+
+
+@pytest.mark.parametrize("variance", ["model", "MBN"])
+def test_a_method_without_a_variance_says_so(cohort: pd.DataFrame, variance: str) -> None:
+    with pytest.raises(WalkriskError, match="variance"):
+        w.risk_ratios(cohort, outcome="event", exposure="smoking", method="case_duplication", variance=variance)
+
+
+def test_the_scale_of_weights_changes_nothing_by_default(cohort: pd.DataFrame) -> None:
+    heavy = cohort.assign(weight=cohort["weight"] * 1000)
+    for method in ("modified_poisson", "bias_reduced_poisson", "iptw", "standardisation_logistic"):
+        asked: dict[str, Any] = {"outcome": "event", "exposure": "smoking", "weights": "weight", "method": method}
+        one, other = (w.risk_ratios(data, **asked).rows[1] for data in (cohort, heavy))
+        assert other.std_error == pytest.approx(one.std_error, rel=0.02)
+    said = w.risk_ratios(heavy, outcome="event", exposure="smoking", weights="weight", variance="model").warnings
+    assert any("numbers of people" in s for s in said)

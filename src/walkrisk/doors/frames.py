@@ -159,6 +159,12 @@ def _inside(subset: Subset, reader: Reader) -> BoolArray:
         if subset in reader.labels or not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
             reader.faults.append(f"The subset {subset} must be a column of 0 and 1 (or True and False).")
         return np.asarray(values == 1.0)
+    if (
+        isinstance(subset, pd.Series)
+        and isinstance(reader.data, pd.DataFrame)
+        and not subset.index.equals(reader.data.index)
+    ):
+        raise UsageFault("`subset` has another index than the data; give it in the order of the data's rows.")
     mask = np.asarray(subset)
     if mask.shape != (reader.n,) or not np.isin(mask, (0, 1)).all():
         raise UsageFault(

@@ -183,6 +183,8 @@ def regression(
     fit = fit or fit_by(method, asking.frame)
     with as_faults():
         covariance = asking.choice.covariance(fit)
+    if fit.wald and not np.isfinite(covariance).all():
+        raise ModelFault(f"{method} has no variance {asking.choice.name}; choose HC0, stata or a cluster variance.")
     rows, more = _without_cases(asking, method, ratios_of(asking, fit, method, covariance))
     said += [*more, *profile_sentences(rows)]
     if fit.boundary and (asking.frame.cluster is not None or asking.frame.strata is not None):
@@ -199,7 +201,11 @@ def _with_own_variance(asking: Asking, method: str) -> Asking:
 
     Where a level has no events its residuals all but vanish, and with them the sandwich (coverage of 21 to 27 %).
     """
-    if method not in BIAS_REDUCED or asking.choice.name != "HC0":
+    weighted = asking.frame.weights is not None
+    if weighted and asking.choice.name.startswith("model"):
+        said = "The variance `model` takes weights as numbers of people; for sampling weights choose HC0 or survey."
+        return replace(asking, choice=replace(asking.choice, sentences=(*asking.choice.sentences, said)))
+    if method not in BIAS_REDUCED or asking.choice.name != "HC0" or weighted:
         return asking
     said = "The variance of the bias-reduced fit is the model's (a sandwich is too narrow where events are few)."
     choice = replace(asking.choice, name="model", sentences=(*asking.choice.sentences, said))
