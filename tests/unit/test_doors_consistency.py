@@ -295,3 +295,29 @@ def test_the_scale_of_weights_changes_nothing_by_default(cohort: pd.DataFrame) -
         assert other.std_error == pytest.approx(one.std_error, rel=0.02)
     said = w.risk_ratios(heavy, outcome="event", exposure="smoking", weights="weight", variance="model").warnings
     assert any("numbers of people" in s for s in said)
+
+
+@pytest.mark.parametrize(
+    ("name", "role"), [("area", {"cluster": "area"}), ("smoke", {"strata": "smoke", "psu": "area"})]
+)
+def test_a_column_may_be_covariate_and_identifier(cohort: pd.DataFrame, name: str, role: dict[str, str]) -> None:
+    asked: dict[str, Any] = {"outcome": "event", "exposure": "sex", "method": "modified_poisson"}
+    both = w.risk_ratios(cohort, covariates=[name, "age"], **role, **asked)
+    copied = {k: "copy" if v == name else v for k, v in role.items()}
+    apart = w.risk_ratios(cohort.assign(copy=cohort[name]), covariates=[name, "age"], **copied, **asked)
+    assert both.fit is not None
+    assert apart.fit is not None
+    assert list(both.fit.coefficients.index) == list(apart.fit.coefficients.index)
+    assert both.rows[1].estimate == pytest.approx(apart.rows[1].estimate, rel=1e-12)
+    assert both.rows[1].std_error == pytest.approx(apart.rows[1].std_error, rel=1e-12)
+
+
+def test_what_has_no_standard_error_is_not_pooled_from_the_first_set() -> None:
+    sets = [
+        w.interaction(w.example_cohort(800, seed=s), outcome="event", exposure="sex", modifier="smoking")
+        for s in (1, 2, 3)
+    ]
+    pooled = w.pool(sets)
+    assert not any(r.method.endswith("mover") for r in pooled.rows)
+    for row in pooled.rows:
+        assert row.std_error is not None or row.estimate in (None, 0.0, 1.0), row

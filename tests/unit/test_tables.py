@@ -14,7 +14,7 @@ from walkrisk.errors import StudyFault
 from walkrisk.estimates.numbers import count, count_percent, fixed, mean_sd, p_value, ratio_interval
 from walkrisk.estimates.results import Characteristic, CutPoint, Diagnostic, Results
 from walkrisk.estimates.rows import Estimate
-from walkrisk.tables.categories import ExposureLabel, category_labels, rounding_note
+from walkrisk.tables.categories import ExposureLabel, category_labels, level_names, rounding_note
 from walkrisk.tables.characteristics import characteristics_table
 from walkrisk.tables.diagnostics import diagnostics_summary, diagnostics_table, flow_table, p_value_table
 from walkrisk.tables.ratios import AnalysisPart, ModelColumn, ratio_table
@@ -173,7 +173,7 @@ def test_why_there_is_no_ratio() -> None:
 
 def test_a_category_without_cases_says_so_where_its_size_is_hidden() -> None:
     rows = [estimate("Q1", 100, 30, 1.0), estimate("Q2", 4, 0, None), estimate("Q3", 100, 20, 0.7)]
-    assert made(*rows, min_cell=5).rows[2].cells == ("Q2", "<5", "0", "not estimable (no cases)")
+    assert made(*rows, min_cell=5).rows[2].cells == (">10 to 20", "<5", "0", "not estimable (no cases)")
 
 
 def test_another_variance_is_not_mixed_in() -> None:
@@ -380,3 +380,12 @@ def test_flow_and_tests() -> None:
         [row], exposures={"dose": "Dose"}, models={"adjusted": "Adjusted"}, variance="HC0", modifiers={"sex": "Sex"}
     )
     assert tests.rows[0].cells == ("Interaction", "Dose", "Sex", "Adjusted", "likelihood ratio", "5.43", ".14")
+
+
+def test_labels_of_categories_go_by_their_number_whatever_the_order_of_rows() -> None:
+    values = (("p25", 10.0), ("p50", 20.0), ("p75", 30.0))
+    cuts = [CutPoint(analysis="a", exposure="x", cut=c, value=v) for c, v in values]
+    shown = ExposureLabel(id="x", label="X", decimals=0)
+    found = level_names(["Q4", "Q1", "Q3"], cuts, "a", shown, {"x": shown})
+    assert found == {"Q4": (">30",), "Q1": ("≤10",), "Q3": (">20 to 30",)}
+    assert level_names(["a", "b"], cuts, "a", shown, {"x": shown}) == {"a": ("a",), "b": ("b",)}

@@ -24,6 +24,7 @@ BoolArray = npt.NDArray[np.bool_]
 Clusters = str | Sequence[str] | None  # a column, or several
 Subset = str | npt.ArrayLike | None  # a 0/1 column, or a mask of all rows
 
+IDENTIFIERS = ("cluster", "strata", "psu")  # what columns are asked for as identifiers
 CLUSTERED = (*NEED_CLUSTERS, *MAY_HAVE_CLUSTERS)  # variances that use the cluster of each row
 
 
@@ -133,14 +134,18 @@ def model_frame(data: Data, asked: Asked) -> ModelFrame:
         needed.setdefault(name, "cluster")
     ids = {*asked.clusters, *(n for n in (asked.strata, asked.psu) if n is not None)}
     needed |= {name: "column" for name in asked.extra if name not in needed}
+    for name in ids:
+        reader.identifiers(name, needed[name])
     for name, what in needed.items():
-        (reader.identifiers if name in ids else reader.column)(name, what)
+        if name not in ids or what not in IDENTIFIERS:
+            reader.column(name, what)
     _check_values(asked, reader, y)
     inside = _inside(asked.subset, reader)
     if reader.faults:
         raise DataFault(reader.faults)
-    rows = inside & np.logical_and.reduce([~np.isnan(reader.read[name]) for name in needed])
-    sentences = _lost_sentence(rows[inside], {name: reader.read[name][inside] for name in needed})
+    found = {name: reader.read[name] if name in reader.read else reader.ids[name] for name in needed}
+    rows = inside & np.logical_and.reduce([~np.isnan(values) for values in found.values()])
+    sentences = _lost_sentence(rows[inside], {name: values[inside] for name, values in found.items()})
     if not inside.all():
         sentences.insert(0, f"{int(inside.sum())} of {n} rows are in the subset.")
     if not rows.any():
@@ -277,9 +282,9 @@ def _resolved(
     used = values
     whole = None
     if asked.strata is not None and asked.psu is not None:
-        whole = (reader.read[asked.strata], reader.read[asked.psu])
+        whole = (reader.ids[asked.strata], reader.ids[asked.psu])
     y = used[asked.outcome]
-    clusters = [used[name] for name in asked.clusters]
+    clusters = [reader.ids[name][rows] for name in asked.clusters]
     return ModelFrame(
         names=(first.name,),
         columns=columns,
@@ -288,8 +293,8 @@ def _resolved(
         covariates=tuple(covariates),
         weights=used[asked.weights] if asked.weights is not None else None,
         cluster=None if not clusters else clusters[0] if len(clusters) == 1 else np.column_stack(clusters),
-        strata=used[asked.strata] if asked.strata is not None else None,
-        psu=used[asked.psu] if asked.psu is not None else None,
+        strata=reader.ids[asked.strata][rows] if asked.strata is not None else None,
+        psu=reader.ids[asked.psu][rows] if asked.psu is not None else None,
         whole=whole,
         rows=rows,
         levels=maker.natural if isinstance(exposure, Factor) else (),

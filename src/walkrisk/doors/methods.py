@@ -109,10 +109,7 @@ def _few(fit: Fit) -> str:
     per = fit.events / max(fit.parameters, 1)
     if per >= FEW_EVENTS:
         return ""
-    return (
-        f" With {per:.1f} events a coefficient, Wald limits are too wide and miss on one side; profile likelihood of "
-        "the log-binomial model comes nearest."
-    )
+    return f" With {per:.1f} events a coefficient, Wald limits are too wide and miss on one side."
 
 
 def _quarters(asking: Asking) -> tuple[float, ...]:

@@ -96,8 +96,10 @@ def _pooled_row(
             f"{first.estimand} of {first.level or first.exposure} has an estimate in {len(known)} of {len(same)} sets "
             "only, so it cannot be pooled; merge small categories."
         )
-    if all(r.std_error is None for r in same):
+    if all(r.std_error is None and r.estimate in (0.0, 1.0) for r in same):
         return replace(base, estimate=first.estimate), None  # a reference
+    if first.method.endswith("_mover"):
+        return None, None  # limits without a standard error, which Rubin's rules cannot pool
     if any(r.std_error is None for r in same):
         raise UsageFault(
             f"{first.estimand} of {first.level or first.exposure} has no standard error in some sets (a maximum on the "

@@ -27,6 +27,7 @@ class Reader:
     faults: list[str] = field(default_factory=list)
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     read: dict[str, FloatArray] = field(default_factory=dict)
+    ids: dict[str, FloatArray] = field(default_factory=dict)  # columns as identifiers, whatever else they are
 
     def column(self, name: str, what: str) -> FloatArray:
         """Column `name` as numbers; a factor's codes 0, 1, ... with its names in `labels`; NaN where unknown."""
@@ -43,14 +44,13 @@ class Reader:
 
     def identifiers(self, name: str, what: str) -> FloatArray:
         """Column `name` as numbers 0, 1, ... for its different values, whatever they are; NaN where unknown."""
-        if name in self.read or not isinstance(name, str) or name not in self.data:
-            return self.column(name, what)
-        found: Any = self.data[name]
-        if isinstance(found, pd.DataFrame) or np.size(found) != self.n:
-            return self.column(name, what)
+        found: Any = self.data[name] if isinstance(name, str) and name in self.data else None
+        if found is None or isinstance(found, pd.DataFrame) or np.size(found) != self.n:
+            self.ids[name] = self.column(name, what)  # which finds the fault
+            return self.ids[name]
         codes, _ = pd.factorize(pd.Series(found), sort=False)
-        self.read[name] = np.where(codes < 0, np.nan, codes.astype(np.float64))
-        return self.read[name]
+        self.ids[name] = np.where(codes < 0, np.nan, codes.astype(np.float64))
+        return self.ids[name]
 
     def _numbers(self, name: str, what: str) -> FloatArray:
         unknown = np.full(self.n, np.nan)

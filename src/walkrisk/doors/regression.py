@@ -187,10 +187,11 @@ def regression(
         raise ModelFault(f"{method} has no variance {asking.choice.name}; choose HC0, stata or a cluster variance.")
     rows, more = _without_cases(asking, method, ratios_of(asking, fit, method, covariance))
     said += [*more, *profile_sentences(rows)]
-    if fit.boundary and (asking.frame.cluster is not None or asking.frame.strata is not None):
+    if fit.boundary and not asking.frame.has_likelihood:
+        rows = [replace(row, conf_low=None, conf_high=None, p_value=None) for row in rows]
         said.append(
-            "Profile-likelihood limits take all rows for independent; for clusters or a survey design choose "
-            "modified_poisson or a standardised method."
+            "No limits: on the boundary they are by profile likelihood, which knows no weights, clusters or survey "
+            "design; choose modified_poisson or a standardised method."
         )
     model = fitted_model(fit, asking.choice.name, covariance)
     return estimates(rows, fit=model, said=[*said, *_no_ratio(asking, fit)], tried=tried, details=details)

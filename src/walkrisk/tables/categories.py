@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -92,6 +93,13 @@ def level_names(
             for level in levels
         }
     labels = category_labels(cuts_of(cutpoints, analysis, exposure.id), exposure.decimals)
-    if len(labels) != len(levels):
+    ranks = {level: _rank(level) for level in levels}
+    if not all(1 <= rank <= len(labels) for rank in ranks.values()):
         return {level: (level,) for level in levels}
-    return {level: (label,) for level, label in zip(levels, labels, strict=True)}
+    return {level: (labels[rank - 1],) for level, rank in ranks.items()}
+
+
+def _rank(level: str) -> int:
+    """The number at the end of a category's name (Q3: 3), 0 without one: labels go by it, not by the order of rows."""
+    found = re.search(r"\d+$", level)
+    return int(found.group()) if found else 0

@@ -16,6 +16,10 @@ from walkrisk.tables.table import Head, Row, Table
 
 JOINED = " / "
 MEASURES = (("reri", "RERI"), ("ap", "AP"), ("synergy", "S"))
+JOINT_ABBREVIATIONS = (
+    "Abbreviations: AP, attributable proportion; CI, confidence interval; MOVER, method of variance estimates recovery; "
+    "RERI, relative excess risk due to interaction; RR, risk ratio; S, synergy index."
+)
 JOINT_NOTE = (
     "All from one model with the product of both. RERI, relative excess risk due to interaction; AP, attributable "
     "proportion; S, synergy index: 0, 0 and 1 where risks add up. Limits by the delta method, of RERI also by MOVER."
@@ -54,7 +58,7 @@ def joint_table(
             for name in modifier.levels.values()
         ),
     )
-    words = ("Abbreviation: CI, confidence interval.", JOINT_NOTE, *notes, shown.suppression())
+    words = (JOINT_ABBREVIATIONS, JOINT_NOTE, *notes, shown.suppression())
     return Table(
         id=id, title=title, number=number, header=header, rows=tuple(maker.rows()), notes=tuple(n for n in words if n)
     )
