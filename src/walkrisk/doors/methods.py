@@ -78,7 +78,10 @@ def _automatic(asking: Asking, estimand: str, options: Options) -> Estimates:
     regressions: tuple[str, ...] = (
         ("modified_poisson", "log_binomial") if estimand == RISK_RATIO else ("identity_binomial",)
     )
-    if curved(asking.frame):
+    if options.standard.at:
+        tried.append("`at` names values of the exposure, so risks at these are compared.")
+        regressions = ()
+    elif curved(asking.frame):
         tried.append("The exposure stands in a product or a power too, so no single coefficient is its ratio.")
         regressions = ()
     for method in regressions:

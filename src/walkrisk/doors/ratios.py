@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from walkrisk.doors import regression as by_coefficient
 from walkrisk.doors.faults import door
 from walkrisk.doors.frames import Asked, Clusters, Data, Subset, model_frame
 from walkrisk.doors.methods import (
@@ -174,6 +175,8 @@ def risk_differences(
 
 
 def _asked(estimand: str, data: Data, named: dict[str, Any]) -> Estimates:
+    if len(named["at"]) and named["method"] in by_coefficient.ESTIMANDS:
+        raise UsageFault(f"`at` is for methods that compare risks at values; {named['method']} gives a ratio per unit.")
     question = asking(data, _as_asked(named), **{k: named[k] for k in CHOICE})
     if named["variance"] == BOOTSTRAP:
         intervals: Intervals = "percentile"

@@ -37,6 +37,10 @@ ESTIMANDS = {
 
 
 BIAS_REDUCED = ("bias_reduced_poisson", "firth_logistic")
+BOUNDARY = (
+    "A log-binomial maximum on the boundary is a sign that the log model may not hold; then these limits are far too "
+    "narrow. Set modified_poisson or a standardised method beside it."
+)
 EXACT = 1e-10  # a standard error below this is that of a fit without residuals
 
 
@@ -187,6 +191,8 @@ def regression(
         raise ModelFault(f"{method} has no variance {asking.choice.name}; choose HC0, stata or a cluster variance.")
     rows, more = _without_cases(asking, method, ratios_of(asking, fit, method, covariance))
     said += [*more, *profile_sentences(rows)]
+    if fit.boundary and method == "log_binomial":
+        said.append(BOUNDARY)
     if fit.boundary and not asking.frame.has_likelihood:
         rows = [replace(row, conf_low=None, conf_high=None, p_value=None) for row in rows]
         said.append(
