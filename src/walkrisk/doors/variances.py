@@ -160,12 +160,11 @@ def chosen(
         )
     by_default = name.removesuffix(EXPECTED) in ("CR2", "CR3") or few
     survey = _survey(frame, lonely)
-    if survey is not None and survey.degrees_of_freedom() < FEW_CLUSTERS:
-        if limits is None:
-            sentences.append(
-                f"The design has {survey.degrees_of_freedom()} degrees of freedom (sampling units less strata), few for "
-                'normal limits; limits="t" takes those of a design-based regression.'
-            )
+    if survey is not None and survey.degrees_of_freedom() < FEW_CLUSTERS and limits is None:
+        sentences.append(
+            f"The design has {survey.degrees_of_freedom()} degrees of freedom (sampling units less strata), few for "
+            'normal limits; limits="t" takes those of a design-based regression.'
+        )
     kind: Limits = "t" if limits == "t" or (limits is None and by_default) else "normal"
     return Choice(name=name, cluster=frame.cluster, survey=survey, limits=kind, sentences=tuple(sentences))
 

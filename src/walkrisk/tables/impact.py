@@ -17,8 +17,8 @@ from walkrisk.tables.table import Head, Row, Table
 JOINED = " / "
 MEASURES = (("reri", "RERI"), ("ap", "AP"), ("synergy", "S"))
 JOINT_ABBREVIATIONS = (
-    "Abbreviations: AP, attributable proportion; CI, confidence interval; MOVER, method of variance estimates recovery; "
-    "RERI, relative excess risk due to interaction; RR, risk ratio; S, synergy index."
+    "Abbreviations: AP, attributable proportion; CI, confidence interval; MOVER, method of variance estimates "
+    "recovery; RERI, relative excess risk due to interaction; RR, risk ratio; S, synergy index."
 )
 JOINT_NOTE = (
     "All from one model with the product of both. RERI, relative excess risk due to interaction; AP, attributable "
