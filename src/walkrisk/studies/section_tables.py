@@ -149,8 +149,10 @@ class SectionTables:
 
     def _attributable(self, a: Attributable) -> Table:
         method = a.method or ("logistic" if a.formula == "standardised" else "modified_poisson")
-        note = f"Fractions {FORMULAS[a.formula]}; {method.replace('_', ' ')} model. "
+        note = (
+            f"Fractions {FORMULAS[a.formula]}; {method.replace('_', ' ')} model. "
             "Negative: fewer cases than at the reference."
+        )
         return fraction_table(
             a.analysis,
             a.title,
