@@ -321,3 +321,18 @@ def test_what_has_no_standard_error_is_not_pooled_from_the_first_set() -> None:
     assert not any(r.method.endswith("mover") for r in pooled.rows)
     for row in pooled.rows:
         assert row.std_error is not None or row.estimate in (None, 0.0, 1.0), row
+
+
+def test_pooled_limits_keep_the_degrees_of_freedom_of_few_clusters(cohort: pd.DataFrame) -> None:
+    few = [
+        cohort.assign(area=cohort["area"] % 25),
+        w.example_cohort(1500, seed=4).assign(area=lambda d: d["area"] % 25),
+    ]
+    asked: dict[str, Any] = {"outcome": "event", "exposure": "sex", "cluster": "area", "method": "modified_poisson"}
+    alone = w.pool([w.risk_ratios(few[0], **asked)] * 2).rows[1]  # nothing between the sets
+    assert width(alone) == pytest.approx(2.0739, rel=2e-3)  # t on 24 degrees of freedom, less a little
+    risks = w.pool([w.standardised_risks(d, outcome="event", exposure="sex", covariates=["age"]) for d in few])
+    for row in risks.rows:
+        if row.estimand == "risk":
+            assert row.p_value is None
+            assert 0 < row.conf_low < row.estimate < row.conf_high < 1

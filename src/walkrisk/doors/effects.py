@@ -156,6 +156,8 @@ def joint_estimates(question: Asking, method: str) -> Estimates:
     if method == "logistic":
         said.append("These are odds ratios; RERI, AP and S of them approximate those of risks only for rare outcomes.")
     details: dict[str, Any] = {"joint": joint, "recoded_reference": made.recoded_reference}
+    if math.isfinite(question.choice.groups_df()):
+        details["df"] = question.choice.groups_df()
     return estimates(rows, fit=fitted_model(fit, question.choice.name, v), said=said, details=details)
 
 

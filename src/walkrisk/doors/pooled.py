@@ -22,12 +22,12 @@ TESTS = ("p_trend", "p_interaction", "p_nonlinearity", "nnt", "e_value", "e_valu
 def pool(sets: Sequence[Estimates], *, dfcom: float | None = None, conf_level: float = 0.95) -> Estimates:
     """One set of estimates from those of m imputed data sets, asked in the same way of each.
 
-    Each row is pooled on its analysis scale (the log for ratios) by Rubin's rules with the degrees of freedom of
-    Barnard and Rubin; limits are Student's t. `dfcom` are the degrees of freedom without missing data: by default n
-    less the coefficients for a fitted model (pass clusters - 1, or sampling units less strata, for those variances),
-    and infinite without one. Rows of tests and numbers needed are left out, as they have no variance of their own.
-    Coefficients are pooled with their whole covariance in `fit`. Details: `pooling`, a row an estimate, with the
-    between and within variances, the fraction of missing information and the degrees of freedom.
+    Each row is pooled on its analysis scale (the log for ratios, the logit for risks) by Rubin's rules with the degrees
+    of freedom of Barnard and Rubin; limits are Student's t. `dfcom` are the degrees of freedom without missing data: by
+    default n less the coefficients for a fitted model, clusters - 1 where these are so few that limits are of t, and
+    infinite without a model. Rows of tests, numbers needed and MOVER limits are left out, as they have no variance of
+    their own. Coefficients are pooled with their whole covariance in `fit`. Details: `pooling`, a row an estimate, with
+    the between and within variances, the fraction of missing information and the degrees of freedom.
 
     Raises UsageFault if the sets do not have the same rows, or a row has an estimate in some sets only.
 
@@ -51,6 +51,7 @@ def pool(sets: Sequence[Estimates], *, dfcom: float | None = None, conf_level: f
     df = dfcom
     if df is None and all(s.fit is not None for s in sets):
         df = float(min(s.fit.n - s.fit.parameters for s in sets if s.fit is not None))
+        df = min([df, *(float(s.details["df"]) for s in sets if "df" in s.details)])
     rows: list[Estimate] = []
     table: list[dict[str, object]] = []
     with as_faults():
@@ -105,6 +106,8 @@ def _pooled_row(
             f"{first.estimand} of {first.level or first.exposure} has no standard error in some sets (a maximum on the "
             "boundary); choose modified_poisson or a marginal method."
         )
+    if first.estimand == "risk" and all(0 < (r.estimate or 0.0) < 1 for r in same):
+        return _pooled_risk(base, same, dfcom, conf_level)
     log = first.estimand in ON_LOG_SCALE
     values = np.array([float(r.estimate or 0.0) for r in same])
     made = pool_scalar(
@@ -115,6 +118,18 @@ def _pooled_row(
     )
     middle, low, high = (float(np.exp(v)) if log else v for v in (made.estimate, made.conf_low, made.conf_high))
     row = replace(base, estimate=middle, std_error=made.std_error, conf_low=low, conf_high=high, p_value=made.p_value)
+    return row, made
+
+
+def _pooled_risk(
+    base: Estimate, same: Sequence[Estimate], dfcom: float | None, conf_level: float
+) -> tuple[Estimate, PooledScalar]:
+    """A risk pooled on the logit scale, so that its limits stay within 0 to 1; no test is made of it."""
+    p = np.array([float(r.estimate or 0.0) for r in same])
+    errors = np.array([float(r.std_error or 0.0) for r in same]) / (p * (1 - p))
+    made = pool_scalar(np.log(p / (1 - p)), errors**2, dfcom=dfcom, conf_level=conf_level)
+    middle, low, high = (float(1 / (1 + np.exp(-v))) for v in (made.estimate, made.conf_low, made.conf_high))
+    row = replace(base, estimate=middle, std_error=made.std_error * middle * (1 - middle), conf_low=low, conf_high=high)
     return row, made
 
 

@@ -38,6 +38,7 @@ from walkrisk.doors.weighted import LOSS, PROPENSITY, Weighting, weighted
 from walkrisk.doors.weighted import METHODS as WEIGHTED
 from walkrisk.errors import ModelFault, UsageFault, WalkriskError
 from walkrisk.estimates.rows import Estimate
+from walkrisk.models.design import Factor
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -178,6 +179,8 @@ def _asked(estimand: str, data: Data, named: dict[str, Any]) -> Estimates:
     if len(named["at"]) and named["method"] in by_coefficient.ESTIMANDS:
         raise UsageFault(f"`at` is for methods that compare risks at values; {named['method']} gives a ratio per unit.")
     question = asking(data, _as_asked(named), **{k: named[k] for k in CHOICE})
+    if len(named["at"]) and isinstance(question.frame.exposure, Factor):
+        raise UsageFault("`at` names values of a numeric exposure; the levels of a factor are all compared anyway.")
     if named["variance"] == BOOTSTRAP:
         intervals: Intervals = "percentile"
     else:

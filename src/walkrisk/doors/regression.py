@@ -200,6 +200,8 @@ def regression(
             "design; choose modified_poisson or a standardised method."
         )
     model = fitted_model(fit, asking.choice.name, covariance)
+    if np.isfinite(asking.choice.groups_df()):
+        details["df"] = asking.choice.groups_df()  # without missing data, for pooling
     return estimates(rows, fit=model, said=[*said, *_no_ratio(asking, fit)], tried=tried, details=details)
 
 

@@ -124,6 +124,8 @@ def standardised(
             compared = risk_contrasts(risks, matrix, conf_level=asking.conf_level)
             said = [*asking.said(), *risks.warnings]
             details = {"risk_covariance": matrix, "number_needed": _needed(compared)}
+            if math.isfinite(choice.groups_df()):
+                details["df"] = choice.groups_df()
         else:
             rows, said, details = _bootstrap_rows(asking, method, fit, designs, standard)
         model = fitted_model(fit, choice.name, choice.covariance(fit))
