@@ -56,6 +56,7 @@ def interaction(
     psu: str | None = None,
     lonely: str = "fail",
     subset: Subset = None,
+    limits: str | None = None,
     replicates: int = 2000,
     seed: int = 1,
 ) -> Estimates:
@@ -104,7 +105,7 @@ def interaction(
         data,
         asked,
         variance=variance,
-        limits=None,
+        limits=limits,
         conf_level=conf_level,
         lonely=lonely,
         replicates=replicates,

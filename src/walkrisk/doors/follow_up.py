@@ -47,6 +47,7 @@ def risks_at_horizon(
     psu: str | None = None,
     lonely: str = "fail",
     subset: Subset = None,
+    limits: str | None = None,
 ) -> Estimates:
     """Risk by `horizon` in each level of an exposure, and risk ratios and differences.
 
@@ -87,7 +88,7 @@ def risks_at_horizon(
         extra=(time, event),
     )
     question = with_levels(
-        asking_of(frame_data, asked, variance=variance, limits=None, conf_level=conf_level, lonely=lonely)
+        asking_of(frame_data, asked, variance=variance, limits=limits, conf_level=conf_level, lonely=lonely)
     )
     frame, choice = question.frame, question.choice
     factor = frame.exposure
@@ -119,13 +120,13 @@ def risks_at_horizon(
             )
         matrix = risk_covariance(found.influence, choice.name, cluster=choice.cluster, design=choice.survey)
     errors = np.sqrt(np.maximum(np.diag(matrix), 0.0))
-    limits = np.column_stack(risk_limits(found.risks, errors, conf_level=conf_level))
+    ends = np.column_stack(risk_limits(found.risks, errors, conf_level=conf_level))
     rows = []
     for row in risk_rows(question, found.method, factor.labels, found.risks, matrix, df=choice.groups_df()):
         i = factor.labels.index(row.level)
         row = replace(row, n=int(found.n[i]), events=int(found.events[i]))
-        if row.estimand == "risk" and np.isfinite(limits[i]).all() and choice.limits == "normal":
-            row = replace(row, conf_low=float(limits[i, 0]), conf_high=float(limits[i, 1]))
+        if row.estimand == "risk" and np.isfinite(ends[i]).all() and choice.limits == "normal":
+            row = replace(row, conf_low=float(ends[i, 0]), conf_high=float(ends[i, 1]))
         rows.append(row)
     return estimates(rows, fit=model, said=[*question.said(), *found.warnings], details={"risk_covariance": matrix})
 

@@ -48,6 +48,7 @@ def attributable_fractions(
     psu: str | None = None,
     lonely: str = "fail",
     subset: Subset = None,
+    limits: str | None = None,
     transform: str = "complementary_log",
 ) -> Estimates:
     """The fraction of cases that would not have been, had everyone been at the reference level of an exposure.
@@ -84,7 +85,9 @@ def attributable_fractions(
         psu=psu,
         subset=subset,
     )
-    question = with_levels(asking_of(data, asked, variance=variance, limits=None, conf_level=conf_level, lonely=lonely))
+    question = with_levels(
+        asking_of(data, asked, variance=variance, limits=limits, conf_level=conf_level, lonely=lonely)
+    )
     if formula == "levin":
         refuse_curved(question.frame)
     fit = fit_by(model, question.frame)

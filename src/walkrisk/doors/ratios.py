@@ -287,6 +287,7 @@ def weighted_risks(
     psu: str | None = None,
     lonely: str = "fail",
     subset: Subset = None,
+    limits: str | None = None,
     estimand: str = "ATE",
     target: str | None = None,
     stabilised: bool = True,
@@ -327,7 +328,7 @@ def weighted_risks(
         also={what: terms for what, terms in further.items() if terms is not None},
         outcome_may_lack=loss_covariates is not None,
     )
-    question = asking(data, asked, variance=variance, limits=None, conf_level=conf_level, lonely=lonely)
+    question = asking(data, asked, variance=variance, limits=limits, conf_level=conf_level, lonely=lonely)
     weighting = Weighting(
         estimand=estimand, target=target, stabilised=stabilised, truncate=truncate, fixed=fixed, risk_limits=risk_limits
     )

@@ -57,6 +57,7 @@ def time_substitution(
     psu: str | None = None,
     lonely: str = "fail",
     subset: Subset = None,
+    limits: str | None = None,
 ) -> Estimates:
     """The risk ratio for moving `amounts` of time (in the unit of `parts`) from one behaviour to another, all pairs.
 
@@ -97,7 +98,7 @@ def time_substitution(
         psu=psu,
         subset=subset,
     )
-    question = asking_of(data, asked, variance=variance, limits=None, conf_level=conf_level, lonely=lonely)
+    question = asking_of(data, asked, variance=variance, limits=limits, conf_level=conf_level, lonely=lonely)
     others = list(question.frame.covariates[len(parts) - 1 :])
     with as_faults():
         by = _isotemporal if model == "isotemporal" else _compositional

@@ -135,7 +135,7 @@ def chosen(
     if name.removesuffix(EXPECTED) not in VARIANCES:
         faults.append(
             f"There is no variance {variance!r}{suggest(variance, VARIANCES) or '.'} Stata's vce(robust) is 'stata', "
-            "its vce(cluster) 'CR1S' with `cluster`, R's sandwich 'HC0' (vcovHC: 'HC3'). There are "
+            "its vce(cluster) 'cluster', R's sandwich 'HC0' (vcovHC: 'HC3'). There are "
             f"{', '.join((*VARIANCES, BOOTSTRAP))}."
         )
     designed = frame.strata is not None
