@@ -32,7 +32,6 @@ HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
 
 from coverage_intervals import REFUSED, Found  # noqa: E402
-from coverage_regressions import DEAR  # noqa: E402
 from coverage_scenarios import SCENARIOS, Scenario  # noqa: E402
 
 FloatArray = npt.NDArray[np.float64]
@@ -134,14 +133,8 @@ def cell(name: str, n: int, sets: int) -> tuple[list[Row], float, dict[str, int]
     made = gathered(scenario, name, n, sets)
     rows = []
     for (estimator, interval, target), values in made.items():
-        kept = values[:DEAR] if is_dear(interval, n) else values
-        rows.append(_row((name, str(n), estimator, interval, target), summary(kept, scenario.truth[target])))
+        rows.append(_row((name, str(n), estimator, interval, target), summary(values, scenario.truth[target])))
     return rows, time.process_time() - begun, dict(REFUSED)
-
-
-def is_dear(interval: str, n: int) -> bool:
-    """Whether an interval was made for the first data sets only."""
-    return n > 1000 and (interval == "profile likelihood" or interval[:3] == "CR2")
 
 
 def _row(labels: tuple[str, ...], found: Mapping[str, float]) -> Row:

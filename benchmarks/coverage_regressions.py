@@ -28,7 +28,6 @@ from walkrisk.models.resampling import resampling
 from walkrisk.models.small_samples import bias_reduced
 
 POISSON_VARIANCES = ("HC0", "stata", "HC1", "HC2", "HC3", "MBN", "FG", "HC1, t", "HC3, t", "model")
-DEAR = 500  # data sets for what is dear at n = 11,000: profile likelihood, and CR2 of large clusters
 
 
 def ratio_methods(data: Columns, number: int) -> Found:
@@ -41,8 +40,7 @@ def ratio_methods(data: Columns, number: int) -> Found:
         made: Found = {}
         by_variance(made, binomial, 2, "log RR", (kind,), exposure=X)
         out.update({(name, label, target): values for (name, _, target), values in made.items()})
-    if number < DEAR or len(y) <= 1000:
-        by_profile(out, binomial, 2, "log RR")
+    by_profile(out, binomial, 2, "log RR")
     by_variance(out, case_duplication(design, y), 2, "log RR", ("HC0",), exposure=X)
     attempt(out, lambda: _reduced(design, y))
     return out
@@ -68,8 +66,7 @@ def odds_methods(data: Columns, number: int) -> Found:
     design, y = build_design(data, TERMS, len(data["y"])), data["y"]
     fit = fit_model("logistic", design, y)
     by_variance(out, fit, 2, "log OR", ("model", "HC0", "HC3"))
-    if number < DEAR or len(y) <= 1000:
-        by_profile(out, fit, 2, "log OR")
+    by_profile(out, fit, 2, "log OR")
 
     def reduced() -> Found:
         made: Found = {}
@@ -86,8 +83,7 @@ def difference_methods(data: Columns, number: int) -> Found:
     design, y = build_design(data, TERMS, len(data["y"])), data["y"]
     binomial = fit_model("identity_binomial", design, y)
     by_variance(out, binomial, 2, "RD", ("model", "model_expected", "HC0"))
-    if number < DEAR or len(y) <= 1000:
-        by_profile(out, binomial, 2, "RD")
+    by_profile(out, binomial, 2, "RD")
     by_variance(out, fit_model("identity_poisson", design, y), 2, "RD", ("HC0", "HC3"))
     by_variance(out, fit_model("linear", design, y), 2, "RD", ("model", "HC0", "HC1", "HC3", "HC3, t"))
     return out
@@ -104,11 +100,10 @@ def boundary_methods(data: Columns, number: int) -> Found:
     by_variance(inside, binomial, 2, "log RR", ("model", "model_expected", "HC0"), exposure=X)
     if binomial.wald:
         out.update({(f"{k[0]}, maximum inside", k[1], k[2]): v for k, v in inside.items()})
-    if number < DEAR or len(y) <= 1000:
-        by_profile(out, binomial, 2, "log RR")
-        if not binomial.wald:
-            by_profile(on_edge := {}, binomial, 2, "log RR")
-            out.update({(f"{k[0]}, maximum on the boundary", k[1], k[2]): v for k, v in on_edge.items()})
+    by_profile(out, binomial, 2, "log RR")
+    if not binomial.wald:
+        by_profile(on_edge := {}, binomial, 2, "log RR")
+        out.update({(f"{k[0]}, maximum on the boundary", k[1], k[2]): v for k, v in on_edge.items()})
     attempt(out, lambda: _automatic(data))
     return out
 
@@ -131,7 +126,7 @@ def clustered_methods(data: Columns, number: int) -> Found:
     fit = fit_model("modified_poisson", design, data["y"])
     cluster = data["cluster"]
     by_variance(out, fit, 1, "log RR", ("HC0", "CR0", "CR1", "CR1, t", "CR3", "CR3, t", "KC, t"), cluster=cluster)
-    if len(cluster) <= 1000 or (number < DEAR and cluster.max() > 50):
+    if len(cluster) <= 1000 or cluster.max() > 50:  # a fit of clusters of 550 takes half a second
         by_variance(out, fit, 1, "log RR", ("CR2", "CR2, t"), cluster=cluster)
     return out
 

@@ -129,8 +129,6 @@ SCENARIOS: Mapping[str, Scenario] = {
         truth=marginal_truth(),
         draw=drawn(MARGINAL),
         analyse=bootstrap_methods,
-        sizes=(200, 1000),
-        sets=500,
     ),
     "odds": Scenario(
         about="logistic risk of about 30 %, true conditional OR exp(0.8)",
@@ -179,8 +177,6 @@ SCENARIOS: Mapping[str, Scenario] = {
         truth=interaction_truth(),
         draw=interaction_draw,
         analyse=lambda data, k: interaction_methods(data, k, resampled=True),
-        sizes=(200, 1000),
-        sets=500,
     ),
     "curve": Scenario(
         about="log risk a restricted cubic spline of four declared knots, risk of about 18 %",
