@@ -65,7 +65,7 @@ def test_chi_square_and_its_correction() -> None:
     larger = chi_square([[3, 1, 2], [0, 4, 5], [6, 2, 1]])
     np.testing.assert_allclose([larger.p_value, larger.statistic], [0.04926030700200059, 9.52380952380952372])
     assert larger.df == 4
-    assert chi_square([[8, 2, 0], [1, 5, 0], [0, 0, 0]]) == got
+    assert repr(chi_square([[8, 2, 0], [1, 5, 0], [0, 0, 0]])) == repr(got)
 
 
 @pytest.mark.parametrize(
