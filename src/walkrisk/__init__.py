@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from walkrisk.doors.terms import categories, linear, power, product, spline
     from walkrisk.recordings.opening import read_recording
     from walkrisk.recordings.recording import Recording
+    from walkrisk.runs.run import Run, run
     from walkrisk.sensitivity.evalue import EValue, evalue
     from walkrisk.sensors.run import SensorRun, run_sensors
     from walkrisk.sensors.settings import SensorSettings, load_settings
     from walkrisk.studies.declaration import load_study, study_from
-    from walkrisk.studies.run import Run, run
     from walkrisk.studies.study import Study
 
 _HOMES = {
@@ -47,7 +47,7 @@ _HOMES = {
     "example_cohort": "walkrisk.doors.example",
     "EValue": "walkrisk.sensitivity.evalue",
     "Recording": "walkrisk.recordings.recording",
-    "Run": "walkrisk.studies.run",
+    "Run": "walkrisk.runs.run",
     "SensorRun": "walkrisk.sensors.run",
     "SensorSettings": "walkrisk.sensors.settings",
     "Study": "walkrisk.studies.study",
@@ -55,7 +55,7 @@ _HOMES = {
     "load_settings": "walkrisk.sensors.settings",
     "load_study": "walkrisk.studies.declaration",
     "read_recording": "walkrisk.recordings.opening",
-    "run": "walkrisk.studies.run",
+    "run": "walkrisk.runs.run",
     "run_sensors": "walkrisk.sensors.run",
     "study_from": "walkrisk.studies.declaration",
 }

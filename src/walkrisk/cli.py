@@ -204,8 +204,8 @@ def _reproduce(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from walkrisk.progress import shown
+    from walkrisk.runs.run import run_file
     from walkrisk.studies.kinds import is_resampled
-    from walkrisk.studies.run import run_file
 
     with shown(quiet=arguments.quiet) as progress:
         finished = run_file(
@@ -230,7 +230,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from walkrisk.studies.run import check_files
+    from walkrisk.runs.run import check_files
 
     sentences = check_files(arguments.study, arguments.data, days=arguments.days)
     if not arguments.quiet:
@@ -239,7 +239,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from walkrisk.studies.run import report_again
+    from walkrisk.runs.run import report_again
 
     finished = report_again(arguments.folder, min_cell=arguments.min_cell)
     if not arguments.quiet:

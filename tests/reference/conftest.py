@@ -15,7 +15,7 @@ import pytest
 from walkrisk.cohorts.readers import read_extract
 from walkrisk.estimates.results import Characteristic, CutPoint, Diagnostic, Results
 from walkrisk.estimates.rows import CurvePoint, Estimate
-from walkrisk.studies.compute import Computed, compute
+from walkrisk.runs.compute import Computed, compute
 from walkrisk.studies.declaration import contracts, load_study
 from walkrisk.studies.study import Study
 

@@ -15,7 +15,7 @@ from walkrisk.cohorts.readers import read_extract
 from walkrisk.declarations import as_table
 from walkrisk.estimates.results import ROW_TYPES
 from walkrisk.reports.files import rows_from_csv, rows_to_csv
-from walkrisk.studies.compute import Computed, compute
+from walkrisk.runs.compute import Computed, compute
 from walkrisk.studies.declaration import contracts, load_study, study_from
 from walkrisk.studies.study import RatioAnalysis, Study
 

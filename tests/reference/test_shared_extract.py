@@ -13,7 +13,7 @@ import pyreadstat
 import pytest
 
 from walkrisk.cohorts.readers import read_extract
-from walkrisk.studies.compute import Computed, compute
+from walkrisk.runs.compute import Computed, compute
 from walkrisk.studies.declaration import contracts
 from walkrisk.studies.study import Study
 

@@ -16,8 +16,8 @@ from walkrisk.days.contract import DAY_COLUMNS
 from walkrisk.days.daily import days_parquet
 from walkrisk.declarations import build
 from walkrisk.errors import DataFault, StudyFault, UsageFault
-from walkrisk.studies.compute import make_cohort
-from walkrisk.studies.run import _read, check_files, run_file
+from walkrisk.runs.compute import make_cohort
+from walkrisk.runs.run import _read, check_files, run_file
 
 Table = dict[str, Any]
 SECONDS = [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import walkrisk
-from walkrisk.studies.run import Run
+from walkrisk.runs.run import Run
 
 STUDY = Path(__file__).resolve().parents[2] / "analyses" / "nhanes_steps_mortality" / "study.toml"
 # Published (PMID 39589008): hazard ratio of death per 500 steps a day.

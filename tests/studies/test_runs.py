@@ -35,7 +35,7 @@ def extract(tmp_path_factory: pytest.TempPathFactory, simulated_frame: pd.DataFr
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, extract: Path, reference_toml: Path) -> Path:
-    from walkrisk.studies.run import run_file
+    from walkrisk.runs.run import run_file
 
     out = tmp_path_factory.mktemp("run") / "results"
     run_file(reference_toml, data=extract, out=out, simulated=True)
@@ -75,7 +75,7 @@ def test_a_run_leaves_what_the_contract_names(finished: Path) -> None:
 def test_the_same_input_gives_the_same_bytes_whatever_the_jobs(
     finished: Path, extract: Path, reference_toml: Path, tmp_path: Path
 ) -> None:
-    from walkrisk.studies.run import run_file
+    from walkrisk.runs.run import run_file
 
     run_file(reference_toml, data=extract, out=tmp_path / "again", simulated=True, jobs=3)
     assert contents(tmp_path / "again") == contents(finished)
@@ -113,7 +113,7 @@ def test_everything_made_for_readers_says_that_the_data_are_simulated(finished: 
 
 
 def test_a_run_on_real_data_does_not_say_so(extract: Path, reference_toml: Path, tmp_path: Path) -> None:
-    from walkrisk.studies.run import run_file
+    from walkrisk.runs.run import run_file
 
     run_file(reference_toml, data=extract, out=tmp_path / "real")
     page = (tmp_path / "real" / "report.html").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from walkrisk.estimates.rows import Estimate
 from walkrisk.models.covariance import covariance
 from walkrisk.models.design import Linear, Spline, build_design, factor
 from walkrisk.models.fit import fit_model
-from walkrisk.studies.compute import Computed, compute
+from walkrisk.runs.compute import Computed, compute
 from walkrisk.studies.declaration import study_from
 
 NUMBER = {"kind": "number"}

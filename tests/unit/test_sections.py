@@ -22,10 +22,10 @@ from walkrisk.estimates.disclosure import ratio_marks
 from walkrisk.estimates.results import Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.models.covariance import EXPECTED, VARIANCES
-from walkrisk.studies.compute import compute
+from walkrisk.runs.compute import compute
+from walkrisk.runs.tabulations import ratio_tables, section_tables, tabulation
 from walkrisk.studies.declaration import study_from
 from walkrisk.studies.kinds import is_resampled
-from walkrisk.studies.tabulations import ratio_tables, section_tables, tabulation
 from walkrisk.studies.vocabulary import Method, VarianceName
 from walkrisk.tables.table import Table, plain_rows
 

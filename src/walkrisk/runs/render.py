@@ -24,12 +24,11 @@ from walkrisk.reports.html import (
     table_html,
 )
 from walkrisk.reports.manifest import versions
-from walkrisk.studies.compute import Progress
-from walkrisk.studies.drawings import Drawing, drawings, events_analysed, people_analysed
-from walkrisk.studies.kinds import section_table_ids
-from walkrisk.studies.methods import interpretation, methods, variations
-from walkrisk.studies.run import PUBLISHED_FILE, Run
-from walkrisk.studies.tabulations import (
+from walkrisk.runs.compute import Progress
+from walkrisk.runs.drawings import Drawing, drawings, events_analysed, people_analysed
+from walkrisk.runs.methods import interpretation, methods, variations
+from walkrisk.runs.run import PUBLISHED_FILE, Run
+from walkrisk.runs.tabulations import (
     descriptive_tables,
     is_main,
     published_tables,
@@ -39,6 +38,7 @@ from walkrisk.studies.tabulations import (
     test_table,
     warning_table,
 )
+from walkrisk.studies.kinds import section_table_ids
 from walkrisk.tables.diagnostics import diagnostics_summary, flow_table
 from walkrisk.tables.side_by_side import published_from
 from walkrisk.tables.table import Table

@@ -16,7 +16,7 @@ from walkrisk.errors import DataFault, UsageFault
 from walkrisk.estimates.results import OUTCOME_TABLE, ROW_TYPES, Results, columns_of
 from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows_from_csv, rows_to_csv, write_all
 from walkrisk.reports.manifest import DataSource, manifest, sha256
-from walkrisk.studies.compute import Progress, compute, make_cohort, silent
+from walkrisk.runs.compute import Progress, compute, make_cohort, silent
 from walkrisk.studies.declaration import check_study, contracts, load_study, study_from
 from walkrisk.studies.kinds import is_resampled
 from walkrisk.studies.study import Study
@@ -192,7 +192,7 @@ def write(made: Run, out: Path, *, numbers_only: bool = False, progress: Progres
     }
     files |= {STUDY_FILE: study_text, **made.attached}
     if not numbers_only:
-        from walkrisk.studies.render import render
+        from walkrisk.runs.render import render
 
         files |= render(made, study_sha256=sha256(study_text), progress=progress)
     files[MANIFEST] = manifest(
