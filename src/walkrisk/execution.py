@@ -33,9 +33,13 @@ def in_order(
         return results
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         futures = [pool.submit(task) for _, task in tasks]
-        for i, ((title, _), future) in enumerate(zip(tasks, futures, strict=True)):
-            progress(title, i, len(tasks))
-            results.append(future.result())
+        try:
+            for i, ((title, _), future) in enumerate(zip(tasks, futures, strict=True)):
+                progress(title, i, len(tasks))
+                results.append(future.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # what has not begun need not be
+            raise
     return results
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from walkrisk.cohorts.eligibility import Exclusion, apply_exclusions, eligible
 from walkrisk.cohorts.variables import Derivation, derive
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 def prepare_cohort(
@@ -23,22 +25,32 @@ def prepare_cohort(
     exclusions: Sequence[Exclusion],
     source_variables: Mapping[str, Variable],
     day_values: Mapping[str, FloatArray] | None = None,
+    given: Mapping[str, FloatArray] = MappingProxyType({}),
+    people: BoolArray | None = None,
 ) -> Cohort:
     """Person values from daily seconds, derived variables, exclusions in order; input columns (n,) stay as they are.
 
-    `day_values` (n, D) by activity are those of the long layout; in the wide one they are among the columns.
+    `day_values` (n, D) by activity are those of the long layout; in the wide one they are made of the columns unless
+    given. `given` values (n,) stand in place of a column, person value or derived variable, `people` (n,) are those who
+    may be analysed at all.
     """
     daily: set[str] = set()
     values: dict[str, FloatArray] = {}
-    if days and days.layout == "long":
-        values = person_values(days, day_values or {})
-    elif days:
-        values = person_values(days, daily_seconds(days, columns))
-        daily = {c for a in days.columns for c in days.column_names(a)}
+    if days:
+        if {*days.counts, *days.means} <= set(given):
+            values = {name: given[name] for name in (*days.counts, *days.means)}
+        elif days.layout == "wide" and day_values is None:
+            values = person_values(days, daily_seconds(days, columns))
+        else:
+            values = person_values(days, day_values or {})
+        if days.layout == "wide":
+            daily = {c for a in days.columns for c in days.column_names(a)}
     known = {**{k: v for k, v in columns.items() if k not in daily}, **values}
     n = len(next(iter(columns.values())))
-    everyone = derive(known, derivations)
+    everyone = derive(known, derivations, given)
     included, flow = apply_exclusions(exclusions, everyone, n)
+    if people is not None:
+        included = included & people
     return Cohort(
         everyone=everyone,
         variables={**source_variables, **described(days, derivations)},

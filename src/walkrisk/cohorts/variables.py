@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -166,11 +167,16 @@ def sources_of(derivation: Derivation) -> tuple[str, ...]:
             return (derivation.source,)
 
 
-def derive(columns: Columns, derivations: Mapping[str, Derivation]) -> dict[str, FloatArray]:
-    """All columns with the derived variables added, in declared order."""
-    out = dict(columns)
+def derive(
+    columns: Columns, derivations: Mapping[str, Derivation], given: Columns = MappingProxyType({})
+) -> dict[str, FloatArray]:
+    """All columns with the derived variables added, in declared order.
+
+    `given` values stand in place of a column or of a derived variable; what is derived from it follows them.
+    """
+    out = {**columns, **{name: values for name, values in given.items() if name in columns}}
     for name, derivation in derivations.items():
-        out[name] = apply(derivation, out)
+        out[name] = given[name] if name in given else apply(derivation, out)
     return out
 
 

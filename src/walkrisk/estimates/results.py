@@ -64,6 +64,46 @@ class HistogramBin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A point of a sensitivity analysis' figure: of a trace, a scan, a distribution, a grid.
+
+    `series` is what is drawn, `item` the variable, group or line it is of; `n` the people behind it, where it has any.
+    """
+
+    analysis: str
+    exposure: str = ""
+    stratum: str = ""
+    level: str = ""
+    series: str
+    item: str = ""
+    x: float | None = None
+    y: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Specification:
+    """One specification of a multiverse; `choices` says which option each decision took ("decision=option; ...")."""
+
+    analysis: str
+    exposure: str
+    level: str
+    reference: str
+    specification: int
+    choices: str
+    n: int | None = None
+    events: int | None = None
+    estimate: float | None = None
+    std_error: float | None = None
+    conf_low: float | None = None
+    conf_high: float | None = None
+    p_value: float | None = None
+    warnings: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """Every row a run computed, by kind."""
 
@@ -74,6 +114,8 @@ class Results:
     characteristics: tuple[Characteristic, ...]
     diagnostics: tuple[Diagnostic, ...]
     histograms: tuple[HistogramBin, ...]
+    points: tuple[Point, ...] = ()
+    specifications: tuple[Specification, ...] = ()
 
 
 OUTCOME_TABLE = "outcome"  # the descriptive table every run has: people with each outcome
@@ -86,6 +128,8 @@ ROW_TYPES: Mapping[str, type] = {
     "characteristics": Characteristic,
     "diagnostics": Diagnostic,
     "histograms": HistogramBin,
+    "points": Point,
+    "specifications": Specification,
 }
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.cohorts.checks import check_daily_seconds, row_list
-from walkrisk.cohorts.cohort import Cohort, Variable
+from walkrisk.cohorts.cohort import Cohort
 from walkrisk.cohorts.days import daily_seconds
-from walkrisk.cohorts.prepare import described, prepare_cohort
+from walkrisk.cohorts.prepare import prepare_cohort
 from walkrisk.cohorts.readers import Extract
 from walkrisk.doors.results import WalkriskWarning
 from walkrisk.errors import DataFault, ModelFault
@@ -23,6 +23,7 @@ from walkrisk.estimates.results import OUTCOME_TABLE, Characteristic, HistogramB
 from walkrisk.execution import in_order
 from walkrisk.studies.analyse import carry_out, evalues, tasks
 from walkrisk.studies.bench import Bench, Rows, make_bench, variable_of
+from walkrisk.studies.names import outcome_variables, source_variables
 from walkrisk.studies.study import Characteristics, Study
 
 FloatArray = npt.NDArray[np.float64]
@@ -111,25 +112,6 @@ def warnings_in_diagnostics() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WalkriskWarning)
         yield
-
-
-def source_variables(study: Study) -> dict[str, Variable]:
-    """Source columns as variables."""
-    out = {}
-    for name, c in study.columns.items():
-        levels = dict(c.labels) or (dict(enumerate(c.categories, start=1)) if c.kind == "category" else None)
-        out[name] = Variable(name, c.meaning or name, c.unit, levels)
-    return out
-
-
-def variables_of(study: Study) -> dict[str, Variable]:
-    """Every variable of a study with what tables and figures call it."""
-    return {**source_variables(study), **described(study.days, study.variables), **outcome_variables(study)}
-
-
-def outcome_variables(study: Study) -> dict[str, Variable]:
-    """Outcomes as variables of one level, the event."""
-    return {o.variable: Variable(o.variable, o.label, "", {1: o.event_word}) for o in study.outcomes.values()}
 
 
 def _outcome_faults(study: Study, cohort: Cohort) -> list[str]:

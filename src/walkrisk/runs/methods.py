@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from walkrisk.cohorts.cohort import Variable
 from walkrisk.cohorts.eligibility import Condition
-from walkrisk.runs.compute import variables_of
 from walkrisk.runs.section_tables import FORMULAS, HORIZON_METHODS
+from walkrisk.studies.names import variables_of
 from walkrisk.studies.sections import Standardised
 from walkrisk.studies.study import RatioAnalysis, Study
 from walkrisk.studies.vocabulary import base_of

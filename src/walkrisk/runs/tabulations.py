@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from walkrisk.cohorts.cohort import Variable
 from walkrisk.estimates.disclosure import CharacteristicCell, Mark, RatioCell, characteristic_marks, ratio_marks
 from walkrisk.estimates.results import Results
-from walkrisk.runs.compute import variables_of
 from walkrisk.runs.section_tables import SectionTables
 from walkrisk.studies.kinds import section_table_ids
+from walkrisk.studies.names import variables_of
 from walkrisk.studies.study import Characteristics, RatioAnalysis, RatioTable, Study, Trend
 from walkrisk.tables.categories import ExposureLabel, category_labels, cuts_of, rounding_note
 from walkrisk.tables.cells import Guard

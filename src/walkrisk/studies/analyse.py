@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -114,6 +114,39 @@ def ratio_rows(bench: Bench, analysis: RatioAnalysis, exposure: str) -> Rows:
     return Rows(tuple(estimates), (), cutpoints, tuple(diagnostics))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A model of an analysis before it is fitted: who, what, by which terms; the first term is the exposure."""
+
+    request: Request
+    people: Sample
+    terms: tuple[Term | str, ...]
+    labels: Mapping[str, Sequence[str]]
+
+
+def asked_of(bench: Bench, analysis: RatioAnalysis, exposure: str, model: str) -> Asked:
+    """The model of an exposure in an analysis without strata."""
+    sample, rules = _analysis_sample(bench, analysis, exposure)
+    return _asked(bench, analysis, exposure, sample, _request(bench.study, analysis, exposure, "", model), rules)
+
+
+def _asked(
+    bench: Bench,
+    analysis: RatioAnalysis,
+    exposure: str,
+    people: Sample,
+    request: Request,
+    rules: Mapping[str, CategoryRule],
+) -> Asked:
+    study = bench.study
+    labels = {name: rule.labels(rules) for name, rule in rules.items()}
+    linear = None
+    if analysis.form == "per_unit":
+        linear = Linear(variable_of(study, exposure), study.exposures[exposure].per or 1.0)
+    covariates = _covariates(study, analysis, exposure, request.model)
+    return Asked(request, people, (linear or exposure, *terms_of(covariates, bench.cohort.variables)), labels)
+
+
 def _fit_ratio(
     bench: Bench,
     analysis: RatioAnalysis,
@@ -123,11 +156,10 @@ def _fit_ratio(
     rules: Mapping[str, CategoryRule],
 ) -> tuple[list[Estimate], Diagnostic]:
     study = bench.study
-    labels = {name: rule.labels(rules) for name, rule in rules.items()}
     declared = study.exposures[exposure]
-    linear = Linear(variable_of(study, exposure), declared.per or 1.0) if analysis.form == "per_unit" else None
-    covariates = _covariates(study, analysis, exposure, request.model)
-    terms: list[Term | str] = [linear or exposure, *terms_of(covariates, bench.cohort.variables)]
+    model = _asked(bench, analysis, exposure, people, request, rules)
+    labels, terms = model.labels, model.terms
+    linear = terms[0] if isinstance(terms[0], Linear) else None
     asked = analysis.estimand, study.settings.estimand
     estimand = estimand_of(request.method, estimand_asked(request.method, *asked))
     if request.method not in (*REGRESSIONS, COX):

@@ -17,6 +17,7 @@ from walkrisk.studies.faults import Faults
 from walkrisk.studies.kinds import categorical, is_factor, section_table_ids
 from walkrisk.studies.method_checks import Combination, check_bootstrap, check_combination, check_variance_needs
 from walkrisk.studies.section_checks import check_sections
+from walkrisk.studies.sensitivity_checks import check_sensitivity
 from walkrisk.studies.study import RatioAnalysis, Study
 from walkrisk.studies.vocabulary import COX, MANTEL_HAENSZEL, REGRESSIONS, estimand_asked, estimand_of
 
@@ -82,6 +83,7 @@ def check_study(study: Study) -> None:
     _check_analyses(study, known, faults)
     check_sections(study, known, faults)
     _check_evalues(study, faults)
+    check_sensitivity(study, known, faults)
     _check_outputs(study, known, faults)
     if faults.sentences:
         raise StudyFault(faults.sentences)

@@ -11,6 +11,7 @@ from walkrisk.cohorts.eligibility import Condition, Exclusion
 from walkrisk.cohorts.variables import Derivation
 from walkrisk.declarations import Name, option
 from walkrisk.studies.sections import Attributable, Comparison, Horizon, Standardised, Substitution
+from walkrisk.studies.sensitivity import Sensitivity
 from walkrisk.studies.vocabulary import Estimand, Method, VarianceName
 
 Kind = Literal["id", "code", "category", "boolean", "integer", "number", "date"]
@@ -286,6 +287,7 @@ class Study:
     substitutions: tuple[Substitution, ...] = ()
     horizons: tuple[Horizon, ...] = ()
     evalues: tuple[EValues, ...] = ()
+    sensitivity: Sensitivity = option(factory=Sensitivity)
     characteristics: tuple[Characteristics, ...] = ()
     tables: tuple[RatioTable, ...] = ()
     curve_figures: tuple[CurveFigure, ...] = ()

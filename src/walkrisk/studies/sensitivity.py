@@ -1,0 +1,33 @@
+"""The grammar of sensitivity analyses: what is varied, and beside which ratio everything is set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from walkrisk.declarations import Name, option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity:
+    """How much it would take to change the conclusion of one ratio analysis."""
+
+    analysis: Name = option("main", doc="The ratio analysis that every sensitivity analysis is set beside.")
+    model: Name = option("", doc="Its covariate model; by default the last of the analysis.")
+    exposures: tuple[Name, ...] = option((), doc="Exposures followed through; by default those of the analysis.")
+    levels: Mapping[Name, str] = option(
+        factory=dict, doc="Exposure -> the category shown in the summary; by default its last."
+    )
+
+
+PARTS = tuple(f.name for f in fields(Sensitivity))[4:]
+
+
+def declares_any(sensitivity: Sensitivity) -> bool:
+    """Whether a study declares any sensitivity analysis here."""
+    return any(getattr(sensitivity, part) for part in PARTS)
+
+
+def ids(sensitivity: Sensitivity) -> list[str]:
+    """The ids of all declared sensitivity analyses."""
+    return [declared.id for part in PARTS for declared in getattr(sensitivity, part)]

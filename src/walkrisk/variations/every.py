@@ -1,0 +1,25 @@
+"""The sensitivity analyses a study declares, as work to be carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from walkrisk.errors import WalkriskError
+from walkrisk.variations.ground import Ground
+from walkrisk.variations.variation import Variation
+
+PLANS: tuple[Callable[[Ground], Iterator[Variation]], ...] = ()
+
+
+def every_variation(ground: Ground) -> list[Variation]:
+    """Every declared sensitivity analysis, planned. Raises the faults of all that are impossible together."""
+    planned: list[Variation] = []
+    faults: list[WalkriskError] = []
+    for plan in PLANS:
+        try:
+            planned += plan(ground)
+        except WalkriskError as fault:
+            faults.append(fault)
+    if faults:
+        raise type(faults[0])([sentence for fault in faults for sentence in fault.faults])
+    return planned
