@@ -225,7 +225,7 @@ def _distribution(
     systematic = values[kept]
     total = np.exp(systematic - rng.standard_normal(len(systematic))[:, None] * spread)
     ratios = np.exp(systematic)
-    simulated = [_simulated(v, conf_level) for v in (*ratios.T, *total.T)]
+    made = [simulated(v, conf_level) for v in (*ratios.T, *total.T)]
     said = (
         f"{impossible} of {draws} draws of the bias parameters contradict the table (a cell that is not positive) and "
         "were set aside; the distribution is that of the others."
@@ -234,17 +234,17 @@ def _distribution(
         draws=draws,
         impossible=impossible,
         conf_level=conf_level,
-        risk_ratio=simulated[0],
-        odds_ratio=simulated[1],
-        risk_ratio_total=simulated[2],
-        odds_ratio_total=simulated[3],
+        risk_ratio=made[0],
+        odds_ratio=made[1],
+        risk_ratio_total=made[2],
+        odds_ratio_total=made[3],
         risk_ratios=ratios[:, 0],
         odds_ratios=ratios[:, 1],
         warnings=(said,) if impossible else (),
     )
 
 
-def _simulated(values: FloatArray, conf_level: float) -> Simulated:
+def simulated(values: FloatArray, conf_level: float) -> Simulated:
     """Quantiles, and half the distance of those one binomial standard error to either side."""
     at = np.array([0.5, (1 - conf_level) / 2, (1 + conf_level) / 2])
     step = np.sqrt(at * (1 - at) / len(values))
