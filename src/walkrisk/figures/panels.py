@@ -28,6 +28,8 @@ _HEIGHT_IN = 1.75
 _TITLE_GAP_IN = 0.07
 _LEFT_IN, _RIGHT_IN, _BETWEEN_IN = 0.62, 0.12, 0.3
 _NUMBERS_IN, _LEGEND_ROW_IN, _HANDLE_IN = 0.24, 0.19, 0.3
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
+_WORDS: dict[str, Any] = {"size": r.SMALL_PT, "color": r.QUIET, "zorder": 6, "bbox": _PAPER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +37,8 @@ class Mark:
     """Something drawn in a panel: `y` (k,) at `x` (k,), None or NaN where unknown.
 
     A band runs from `low` to `high`, whiskers too with a dot at `y`; steps are levels of a histogram whose bins start
-    at `x` (and have all the same width), bars too, filled. `colour` is a place in the palette, dashes and dots follow it,
-    so that grey print tells them apart; a mark without a `label` has no entry in the legend.
+    at `x` (and have all the same width), bars too, filled. `colour` is a place in the palette; dashes and dots follow
+    it, so that grey print tells them apart; a mark without a `label` has no entry in the legend.
     """
 
     kind: Literal["line", "dots", "steps", "bars", "band", "whiskers"]
@@ -85,19 +87,24 @@ def panel_figure(
         labels = [r.wrap(p.x_label, width) for p in panels]
         rows = [range(i, min(i + columns, len(panels))) for i in range(0, len(panels), columns)]
         heads = [max(len(titles[i]) for i in row) * r.line_in(r.TEXT_PT) + _TITLE_GAP_IN for row in rows]
-        feet = [max(len(labels[i]) for i in row) * r.line_in(r.TEXT_PT) + _NUMBERS_IN for row in rows]
+        names = [_name_lines(p, plot) for p in panels]
+        numbers = [_NUMBERS_IN + (max(names[i] for i in row) - 1) * r.line_in(r.SMALL_PT) for row in rows]
+        feet = [
+            max(len(labels[i]) for i in row) * r.line_in(r.TEXT_PT) + below
+            for row, below in zip(rows, numbers, strict=True)
+        ]
         legend = list(_legend_rows(panels))
         gaps = _BETWEEN_IN / 2 * (len(rows) - 1)
         content = sum(heads) + sum(feet) + height_in * len(rows) + gaps + len(legend) * _LEGEND_ROW_IN + r.MARGIN_IN
         figure = r.page(content, title=title, simulated=simulated)
         top = content
-        for row, head, foot in zip(rows, heads, feet, strict=True):
+        for row, head, foot, below in zip(rows, heads, feet, numbers, strict=True):
             for i in row:
                 left = r.MARGIN_IN + (i - row.start) * (width + _BETWEEN_IN)
                 r.put(figure, left, top - (head - _TITLE_GAP_IN) / 2, titles[i], bold=True)
                 ax = r.axes_at(figure, left + _LEFT_IN, top - head - height_in, plot, height_in)
                 middle = left + _LEFT_IN + plot / 2
-                label_y = top - head - height_in - _NUMBERS_IN - len(labels[i]) * r.line_in(r.TEXT_PT) / 2
+                label_y = top - head - height_in - below - len(labels[i]) * r.line_in(r.TEXT_PT) / 2
                 r.put(figure, middle, label_y, labels[i], align="center")
                 _draw(ax, panels[i], plot, height_in)
             top -= head + height_in + foot + _BETWEEN_IN / 2
@@ -120,7 +127,7 @@ def _draw(ax: Axes, panel: Panel, width_in: float, height_in: float) -> None:
         ax.axhline(value, color=r.RULE, linewidth=0.8, zorder=1)
         if words:
             place = ax.get_yaxis_transform()
-            ax.text(0.99, value, words, transform=place, ha="right", va="bottom", size=r.SMALL_PT, color=r.QUIET)
+            ax.text(0.99, value, words, transform=place, ha="right", va="bottom", **_WORDS)
     for value, words in panel.vertical:
         ax.axvline(value, color=r.RULE, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
         if words:
@@ -128,7 +135,7 @@ def _draw(ax: Axes, panel: Panel, width_in: float, height_in: float) -> None:
             right = ax.transAxes.inverted().transform(ax.transData.transform((value, ax.get_ylim()[0])))[0] > 0.6
             align = "right" if right else "left"
             text = f"{words} " if right else f" {words}"
-            ax.text(value, 0.98, text, transform=place, ha=align, va="top", size=r.SMALL_PT, color=r.QUIET)
+            ax.text(value, 0.98, text, transform=place, ha=align, va="top", **_WORDS)
 
 
 def _draw_mark(ax: Axes, mark: Mark) -> None:
@@ -176,14 +183,17 @@ def _limits(ax: Axes, panel: Panel) -> None:
 
 def _ticks(ax: Axes, panel: Panel, width_in: float, height_in: float) -> None:
     if panel.x_names:
-        size = r.SMALL_PT
-        room = width_in / max(len(panel.x_names), 1)
-        texts = ["\n".join(r.wrap(n, room, size)) for n in panel.x_names]
+        texts = ["\n".join(r.wrap(n, width_in / len(panel.x_names), r.SMALL_PT)) for n in panel.x_names]
         ax.set_xticks(range(len(texts)), texts)
         ax.set_xlim(-0.5, len(texts) - 0.5)
     else:
         _number_ticks(ax.xaxis, ax.get_xlim(), panel.log_x, width_in, 0.38)
     _number_ticks(ax.yaxis, ax.get_ylim(), panel.log_y, height_in, 0.22)
+
+
+def _name_lines(panel: Panel, width_in: float) -> int:
+    """Lines that the names below an axis take."""
+    return max((len(r.wrap(n, width_in / len(panel.x_names), r.SMALL_PT)) for n in panel.x_names), default=1)
 
 
 def _number_ticks(axis: Any, limits: tuple[float, float], log: bool, length_in: float, apart_in: float) -> None:
@@ -257,7 +267,7 @@ def _put_legend(figure: Figure, rows: Sequence[Sequence[tuple[Mark, str]]]) -> N
                     [y, y, y],
                     color=colour,
                     linewidth=1.2,
-                    linestyle="none" if mark.kind == "dots" else DASHES[mark.colour % len(DASHES)],
+                    linestyle="none" if mark.kind == "dots" else "-" if dotted else DASHES[mark.colour % len(DASHES)],
                     marker=DOTS[mark.colour % len(DOTS)] if dotted else None,
                     markevery=[1],
                     markersize=3.5,
