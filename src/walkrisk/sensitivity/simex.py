@@ -1,0 +1,326 @@
+"""SIMEX: what an exposure measured with still more error shows of what it would show without any.
+
+Error of variance lambda v_i is added to each person's W_i (v_i that of the error it has, s_w / k_i), for lambda of a
+grid, B times each; whatever is estimated (the coefficient per unit, the ratios of quartiles cut anew on each noisier
+exposure, a spline curve) is averaged over the B, fitted as a function of lambda, and read off at lambda = -1:
+
+    linear a + b l;  quadratic a + b l + c l^2;  rational a + b / (c + l)
+
+The noise is normal with variance v_i, or (`empirical`) made of the person's own days: W_i + sqrt(lambda / k_i) sum_j
+c_j x_ij with random contrasts c (sum 0, sum of squares 1), which needs neither normal nor equal variances; who has one
+day gets normal noise of variance s_w. Variance of the result (Stefanski & Cook): the mean of the B estimated variances
+less the variance of the B estimates, a function of lambda too, read off at -1; it takes s_w as known.
+
+Extrapolation is an approximation: the curve is known where error was added and guessed where it is taken away. Where it
+bends more than the extrapolant can, part of the bias stays. Errors are taken as unrelated to exposure, covariates and
+outcome. References: Cook & Stefanski 1994, doi 10.1080/01621459.1994.10476871; Stefanski &
+Cook 1995, doi 10.1080/01621459.1995.10476629; Devanarayan & Stefanski 2002, doi 10.1016/S0167-7152(02)00098-6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from walkrisk.cohorts.categories import cut_up, quantile_cuts
+from walkrisk.models.fit import FAMILIES
+from walkrisk.models.solver import Family, gram, inverse_information, maximise
+from walkrisk.models.splines import restricted_cubic_basis
+
+FloatArray = npt.NDArray[np.float64]
+Extrapolant = Literal["linear", "quadratic", "rational"]
+EXTRAPOLANTS: tuple[str, ...] = get_args(Extrapolant)
+GRID = (0.5, 1.0, 1.5, 2.0)
+
+
+class Form(Protocol):
+    """How an exposure (n,) enters the model: its columns (n, c), and contrasts (e, c) of their coefficients."""
+
+    def columns(self, exposure: FloatArray) -> FloatArray: ...
+
+    def contrasts(self) -> FloatArray: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PerUnit:
+    """The exposure as it is, divided by `unit`."""
+
+    unit: float = 1.0
+
+    def columns(self, exposure: FloatArray) -> FloatArray:
+        return exposure[:, None] / self.unit
+
+    def contrasts(self) -> FloatArray:
+        return np.eye(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Groups of equal size, cut anew on whatever exposure is given; the first is the reference."""
+
+    groups: int
+
+    def columns(self, exposure: FloatArray) -> FloatArray:
+        group = cut_up(exposure, quantile_cuts(exposure, self.groups))
+        return np.asarray(group[:, None] == np.arange(2, self.groups + 1), dtype=np.float64)
+
+    def contrasts(self) -> FloatArray:
+        return np.eye(self.groups - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A restricted cubic spline with fixed knots: log ratios at the points `at` against the value `reference`."""
+
+    knots: tuple[float, ...]
+    at: tuple[float, ...]
+    reference: float
+
+    def columns(self, exposure: FloatArray) -> FloatArray:
+        return restricted_cubic_basis(exposure, self.knots)
+
+    def contrasts(self) -> FloatArray:
+        points = restricted_cubic_basis(np.array([*self.at, self.reference]), self.knots)
+        return np.asarray(points[:-1] - points[-1])
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Noise:
+    """The error a measured exposure (n,) has: `variance` (n,) of each, and for empirical noise the days (n, D)."""
+
+    exposure: FloatArray
+    variance: FloatArray
+    days: FloatArray | None = None
+
+    def noisier(self, size: float, rng: np.random.Generator) -> FloatArray:
+        """The exposure with error of `size` (lambda) times its error variance added."""
+        normal = np.sqrt(self.variance) * rng.standard_normal(len(self.exposure))
+        if self.days is None:
+            return np.asarray(self.exposure + np.sqrt(size) * normal)
+        return np.asarray(self.exposure + np.sqrt(size) * np.where(self._several(), self._contrasts(rng), normal))
+
+    def _several(self) -> npt.NDArray[np.bool_]:
+        assert self.days is not None
+        return np.asarray((~np.isnan(self.days)).sum(axis=1) > 1)
+
+    def _contrasts(self, rng: np.random.Generator) -> FloatArray:
+        """sum_j c_j x_ij / sqrt(k_i) (n,)."""
+        assert self.days is not None
+        known = ~np.isnan(self.days)
+        k = np.maximum(known.sum(axis=1), 1)
+        c = np.where(known, rng.standard_normal(self.days.shape), 0.0)
+        c = np.where(known, c - (c.sum(axis=1) / k)[:, None], 0.0)
+        length = np.sqrt((c * c).sum(axis=1))
+        length[length == 0] = 1.0
+        apart = np.where(known, self.days - self.exposure[:, None], 0.0)
+        return np.asarray((c * apart).sum(axis=1) / (length * np.sqrt(k)))
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Replicates:
+    """Estimates (b, e) of b noisier exposures at one lambda, and their estimated variances (b, e); NaN: no maximum."""
+
+    estimates: FloatArray
+    variances: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Model:
+    """The outcome model around the exposure: family by `method`, covariates z (n, p) with the intercept, y (n,)."""
+
+    method: str
+    z: FloatArray
+    y: FloatArray
+    form: Form
+    weights: FloatArray | None = None
+    cluster: npt.NDArray[np.intp] | None = None
+
+    def fit(self, exposure: FloatArray, start: FloatArray | None) -> tuple[FloatArray | None, FloatArray, FloatArray]:
+        """Coefficients (None: no maximum), estimates (e,) and sandwich variances (e,) of one exposure (n,)."""
+        family = FAMILIES[self.method]
+        columns = self.form.columns(exposure)
+        x = np.asfortranarray(np.hstack([columns, self.z]))
+        w = np.ones(len(self.y)) if self.weights is None else self.weights
+        found = maximise(family, x, self.y, weights=w, start=start)
+        contrasts = self.form.contrasts()
+        if not found.converged:
+            none = np.full(len(contrasts), np.nan)
+            return None, none, none
+        c = columns.shape[1]
+        variance = _sandwich(family, x, self.y, found.eta, w, self.cluster)[:c, :c]
+        return (
+            found.coefficients,
+            contrasts @ found.coefficients[:c],
+            np.einsum("ei,ij,ej->e", contrasts, variance, contrasts),
+        )
+
+
+def _sandwich(
+    family: Family,
+    x: FloatArray,
+    y: FloatArray,
+    eta: FloatArray,
+    w: FloatArray,
+    cluster: npt.NDArray[np.intp] | None,
+) -> FloatArray:
+    bread = inverse_information(family, x, y, eta, w)
+    score = w * family.score(eta, y)
+    if cluster is None:
+        return np.asarray(bread @ gram(x, score**2) @ bread)
+    totals = np.stack([np.bincount(cluster, weights=score * column) for column in x.T], axis=1)
+    return np.asarray(bread @ (totals.T @ totals) @ bread)
+
+
+def replicates(
+    model: Model,
+    noise: Noise,
+    size: float,
+    number: int,
+    rng: np.random.Generator,
+    *,
+    start: FloatArray | None = None,
+) -> Replicates:
+    """`number` fits with error of `size` (lambda) added; each starts where the one before ended."""
+    e = len(model.form.contrasts())
+    estimates, variances = np.empty((number, e)), np.empty((number, e))
+    for b in range(number):
+        beta, estimates[b], variances[b] = model.fit(noise.noisier(size, rng), start)
+        start = start if beta is None else beta
+    return Replicates(estimates=estimates, variances=variances)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Extrapolation:
+    """The way to lambda = -1: `sizes` (m,) from 0, mean `estimates` (m, e), what is read off by each extrapolant.
+
+    `corrected` and `std_errors` (e,) by extrapolant; NaN where an extrapolant does not fit (a rational one with its
+    pole between -1 and the largest size) or a variance comes out negative. `failed` fits had no maximum; `parameters`
+    (3, e) by extrapolant draw its curve (`extrapolated`).
+    """
+
+    sizes: FloatArray
+    estimates: FloatArray
+    variances: FloatArray
+    corrected: dict[str, FloatArray]
+    std_errors: dict[str, FloatArray]
+    parameters: dict[str, FloatArray]
+    monte_carlo: FloatArray
+    failed: int
+
+
+def extrapolate(
+    naive: tuple[FloatArray, FloatArray],
+    sizes: Sequence[float],
+    by_size: Sequence[Replicates],
+    *,
+    extrapolants: Sequence[str] = EXTRAPOLANTS,
+) -> Extrapolation:
+    """Estimates and standard errors at lambda = -1 from the naive (estimates, variances) and replicates by size.
+
+    `monte_carlo` (e,) is the standard error of the quadratically (or linearly) extrapolated estimate that B, being
+    finite, leaves. Raises ValueError for unknown extrapolants, too few sizes, or more than 5 % of fits without a
+    maximum.
+    """
+    unknown = [name for name in extrapolants if name not in EXTRAPOLANTS]
+    if unknown:
+        raise ValueError(f"unknown extrapolant {unknown[0]!r}; choose from {', '.join(EXTRAPOLANTS)}")
+    if len(sizes) < 3:
+        raise ValueError("An extrapolation needs three sizes of added error or more; 0.5, 1, 1.5, 2 are usual.")
+    fine: list[npt.NDArray[np.bool_]] = [np.all(np.isfinite(r.estimates), axis=1) for r in by_size]
+    failed, made = sum(int((~f).sum()) for f in fine), sum(len(f) for f in fine)
+    if failed > 0.05 * made or any(f.sum() < 2 for f in fine):
+        raise ValueError(
+            f"{failed} of {made} fits with added error have no maximum (a category without cases), so their mean says "
+            "nothing; take fewer categories or covariates."
+        )
+    l = np.array([0.0, *sizes])  # noqa: E741 - lambda
+    estimates = np.stack([naive[0], *(r.estimates[f].mean(axis=0) for r, f in zip(by_size, fine, strict=True))])
+    spread = [r.estimates[f].var(axis=0, ddof=1) for r, f in zip(by_size, fine, strict=True)]
+    model = [r.variances[f].mean(axis=0) for r, f in zip(by_size, fine, strict=True)]
+    variances = np.stack([naive[1], *(m - s for m, s in zip(model, spread, strict=True))])
+    corrected, errors, parameters = {}, {}, {}
+    for name in extrapolants:
+        parameters[name] = np.stack([EXTRAPOLATE[name](l, column) for column in estimates.T], axis=1)
+        corrected[name] = extrapolated(name, parameters[name], -1.0)
+        of_variance = "quadratic" if name == "rational" else name
+        found = np.stack([EXTRAPOLATE[of_variance](l, column) for column in variances.T], axis=1)
+        variance = extrapolated(of_variance, found, -1.0)
+        with np.errstate(invalid="ignore"):
+            errors[name] = np.where(np.isfinite(corrected[name]), np.sqrt(variance), np.nan)
+    finite = [s / f.sum() for s, f in zip(spread, fine, strict=True)]
+    return Extrapolation(
+        sizes=l,
+        estimates=estimates,
+        variances=variances,
+        corrected=corrected,
+        std_errors=errors,
+        parameters=parameters,
+        monte_carlo=_monte_carlo(l, np.stack([np.zeros_like(finite[0]), *finite])),
+        failed=failed,
+    )
+
+
+def _monte_carlo(l: FloatArray, variances: FloatArray) -> FloatArray:  # noqa: E741
+    powers = np.vander(l, 3, increasing=True)
+    reading = np.array([1.0, -1.0, 1.0]) @ np.linalg.pinv(powers)
+    return np.asarray(np.sqrt((reading**2) @ variances))
+
+
+def extrapolated(name: str, parameters: FloatArray, size: float | FloatArray) -> FloatArray:
+    """The curve of an extrapolant with `parameters` (3, ...) at `size`."""
+    a, b, c = parameters
+    if name == "rational":
+        return np.asarray(a + b / (c + size))
+    return np.asarray(a + b * size + c * np.square(size))
+
+
+def _polynomial(degree: int) -> Callable[[FloatArray, FloatArray], FloatArray]:
+    def fit(l: FloatArray, y: FloatArray) -> FloatArray:  # noqa: E741
+        out = np.zeros(3)
+        if np.isfinite(y).all():
+            out[: degree + 1] = np.linalg.lstsq(np.vander(l, degree + 1, increasing=True), y, rcond=None)[0]
+        else:
+            out[:] = np.nan
+        return out
+
+    return fit
+
+
+def _rational(l: FloatArray, y: FloatArray) -> FloatArray:  # noqa: E741
+    """Least squares of a + b / (c + l), by a search over c alone (a and b are then linear), c + l of one sign.
+
+    NaN where the best pole is at -1 or beyond, which is where nothing can be read off.
+    """
+    from scipy import optimize
+
+    none = np.full(3, np.nan)
+    if not np.isfinite(y).all():
+        return none
+    if np.ptp(y) <= 1e-12 * max(1.0, float(np.abs(y).max())):
+        return np.array([float(y.mean()), 0.0, 2.0])
+
+    def at(log_c: float) -> tuple[float, FloatArray, float]:
+        c = 1.0 + float(np.exp(log_c))
+        columns = np.column_stack([np.ones_like(l), 1 / (c + l)])
+        ab = np.asarray(np.linalg.lstsq(columns, y, rcond=None)[0], dtype=np.float64)
+        return c, ab, float(((y - columns @ ab) ** 2).sum())
+
+    grid = np.linspace(-7, 6, 53)
+    best = int(np.argmin([at(g)[2] for g in grid]))
+    if best == 0:
+        return none
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    found = optimize.minimize_scalar(lambda g: at(g)[2], bounds=(low, high), method="bounded", options={"xatol": 1e-10})
+    c, ab, _ = at(float(found.x))
+    return np.array([ab[0], ab[1], c])
+
+
+EXTRAPOLATE: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
+    "linear": _polynomial(1),
+    "quadratic": _polynomial(2),
+    "rational": _rational,
+}
