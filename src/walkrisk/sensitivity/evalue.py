@@ -102,6 +102,16 @@ def evalue(
     return _both(point, low, high, to, _of)
 
 
+def risk_ratio_of(ratio: float, measure: str, *, rare: bool | None = None) -> float:
+    """The risk ratio that a ratio stands for: itself if RR, or of a rare outcome; the table above otherwise.
+
+    Raises ValueError for another measure than RR, OR and HR, a ratio that is not positive, or an unknown `rare`.
+    """
+    if measure not in RATIOS:
+        raise ValueError(f"unknown ratio {measure!r} of an E-value; choose from {', '.join(RATIOS)}")
+    return _ratio(ratio, None, None, 1.0, measure, rare)[0]
+
+
 def bias_factor(exposure_confounder: float, confounder_outcome: float) -> float:
     """The most by which a confounder can move a risk ratio: ab/(a + b - 1), for risk ratios a and b of at least 1.
 
