@@ -72,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     running.add_argument("--simulated", action="store_true", help="the data are simulated: say so in every output")
     running.add_argument(
+        "--sensitivity", action="store_true", help="with the analyses of sensitivity.toml beside the study"
+    )
+    running.add_argument(
         "--numbers-only", action="store_true", help="write the CSV of numbers and the manifest, no tables or figures"
     )
 
@@ -92,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("study", type=Path, metavar="STUDY.toml")
     check.add_argument("--data", type=Path, metavar="FILE")
     check.add_argument("--days", type=Path, metavar="FILE")
+    check.add_argument("--sensitivity", action="store_true", help="with sensitivity.toml beside the study")
     check.set_defaults(command=_check)
     report = commands.add_parser(
         "report", parents=[shared], help="report again from what a run left, without refitting"
@@ -218,6 +222,7 @@ def _run(arguments: argparse.Namespace) -> int:
             min_cell=arguments.min_cell,
             simulated=arguments.simulated,
             numbers_only=arguments.numbers_only,
+            sensitivity=arguments.sensitivity,
             progress=progress,
         )
     if not arguments.quiet:
@@ -232,7 +237,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from walkrisk.runs.run import check_files
 
-    sentences = check_files(arguments.study, arguments.data, days=arguments.days)
+    sentences = check_files(arguments.study, arguments.data, days=arguments.days, sensitivity=arguments.sensitivity)
     if not arguments.quiet:
         print("\n".join(sentences))
     return 0

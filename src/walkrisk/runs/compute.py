@@ -21,9 +21,11 @@ from walkrisk.errors import DataFault, ModelFault
 from walkrisk.estimates.characteristics import TOTAL, describe, histogram
 from walkrisk.estimates.results import OUTCOME_TABLE, Characteristic, HistogramBin, Results
 from walkrisk.execution import in_order
+from walkrisk.reports.kept import KeptParts
 from walkrisk.studies.analyse import carry_out, evalues, tasks
 from walkrisk.studies.bench import Bench, Rows, make_bench, variable_of
 from walkrisk.studies.names import outcome_variables, source_variables
+from walkrisk.studies.sensitivity import declares_any
 from walkrisk.studies.study import Characteristics, Study
 
 FloatArray = npt.NDArray[np.float64]
@@ -47,11 +49,7 @@ def silent(task: str, done: int, of: int) -> None:
 
 def make_cohort(study: Study, extract: Extract) -> tuple[Cohort, tuple[str, ...]]:
     """The cohort of an extract, with warnings. Raises DataFault with every fault of the data, or if nobody is left."""
-    columns = {
-        name: extract.frame[name].to_numpy(dtype=np.float64)
-        for name in extract.frame.columns
-        if name not in study.columns or study.columns[name].kind != "id"
-    }
+    columns = _source_columns(study, extract)
     faults, warnings = _check_across(study, columns)
     huge = [name for name, values in columns.items() if np.nanmax(np.abs(values), initial=0.0) > LARGEST_VALUE]
     if huge:
@@ -85,13 +83,17 @@ def make_cohort(study: Study, extract: Extract) -> tuple[Cohort, tuple[str, ...]
     return cohort, (*extract.warnings, *said, *warnings)
 
 
-def compute(study: Study, extract: Extract, *, jobs: int = 1, progress: Progress = silent) -> Computed:
-    """Every row of a study's results, the same whatever `jobs`."""
+def compute(
+    study: Study, extract: Extract, *, jobs: int = 1, progress: Progress = silent, kept: KeptParts | None = None
+) -> Computed:
+    """Every row of a study's results, the same whatever `jobs`; finished parts of sensitivity analyses are `kept`."""
     cohort, warnings = make_cohort(study, extract)
     bench = make_bench(study, cohort)
     work = [(title, partial(carry_out, task, bench)) for title, task in tasks(study)]
     with warnings_in_diagnostics():
         rows: list[Rows] = in_order(work, jobs=jobs, progress=progress)
+        if declares_any(study.sensitivity):
+            rows += _sensitivity(study, extract, bench, jobs=jobs, progress=progress, kept=kept)
     estimates = [e for r in rows for e in r.estimates]
     fits = tuple(d for r in rows for d in r.diagnostics)
     results = Results(
@@ -102,8 +104,27 @@ def compute(study: Study, extract: Extract, *, jobs: int = 1, progress: Progress
         characteristics=(*_outcome(bench), *(c for d in study.characteristics for c in _characteristics(bench, d))),
         diagnostics=fits,
         histograms=_histograms(bench),
+        points=tuple(p for r in rows for p in r.points),
+        specifications=tuple(s for r in rows for s in r.specifications),
     )
     return Computed(results, cohort, warnings)
+
+
+def _sensitivity(
+    study: Study, extract: Extract, bench: Bench, *, jobs: int, progress: Progress, kept: KeptParts | None
+) -> list[Rows]:
+    """The rows of sensitivity analyses: many small products, on one thread each, so that their last digits hold."""
+    from threadpoolctl import threadpool_limits
+
+    from walkrisk.runs.sensitivity import sensitivity_rows
+    from walkrisk.variations.ground import Ground
+
+    columns = _source_columns(study, extract)
+    day_values = extract.days.values if extract.days else None
+    if study.days and study.days.layout == "wide":
+        day_values = daily_seconds(study.days, columns)
+    with threadpool_limits(1):
+        return sensitivity_rows(Ground(study, columns, day_values, bench), jobs=jobs, progress=progress, kept=kept)
 
 
 @contextmanager
@@ -112,6 +133,15 @@ def warnings_in_diagnostics() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WalkriskWarning)
         yield
+
+
+def _source_columns(study: Study, extract: Extract) -> dict[str, FloatArray]:
+    """The columns of an extract but the participants' ids."""
+    return {
+        name: extract.frame[name].to_numpy(dtype=np.float64)
+        for name in extract.frame.columns
+        if name not in study.columns or study.columns[name].kind != "id"
+    }
 
 
 def _outcome_faults(study: Study, cohort: Cohort) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from walkrisk.accounts.account import Drawing
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.estimates.numbers import p_value, ratio_interval
 from walkrisk.estimates.results import OUTCOME_TABLE, Results
@@ -12,19 +12,8 @@ from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.curves import CurvePanel, dose_response_figure
 from walkrisk.figures.flow import flow_figure
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
-from walkrisk.figures.render import Figure
 from walkrisk.studies.study import CurveFigure, ForestFigure, Study
 from walkrisk.tables.cells import in_one_variance
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Drawing:
-    """A figure with what stands below it and what a reader who cannot see it is told."""
-
-    id: str
-    title: str
-    caption: str
-    figure: Figure
 
 
 def drawings(study: Study, results: Results, *, flow: tuple[FlowStep, ...], simulated: bool) -> Iterator[Drawing]:

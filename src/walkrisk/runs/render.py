@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 
+from walkrisk.accounts.account import Drawing
 from walkrisk.errors import StudyFault
 from walkrisk.estimates.disclosure import merge_small_steps
 from walkrisk.estimates.numbers import count
@@ -24,11 +25,13 @@ from walkrisk.reports.html import (
     table_html,
 )
 from walkrisk.reports.manifest import versions
+from walkrisk.runs.accounting import Accounts, account_sections, accounts_of
 from walkrisk.runs.compute import Progress
-from walkrisk.runs.drawings import Drawing, drawings, events_analysed, people_analysed
+from walkrisk.runs.drawings import drawings, events_analysed, people_analysed
 from walkrisk.runs.methods import interpretation, methods, variations
 from walkrisk.runs.run import PUBLISHED_FILE, Run
 from walkrisk.runs.tabulations import (
+    Tabulation,
     descriptive_tables,
     is_main,
     published_tables,
@@ -47,9 +50,12 @@ from walkrisk.tables.table import Table
 def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str | bytes]:
     """tables/*.html and *.csv, figures/* in every format, report.html and report.docx."""
     simulated = made.source.simulated
-    tables = _tables(made)
+    work = tabulation(made.study, made.results, simulated=simulated)
+    accounts = accounts_of(work)
+    tables = _tables(made, work) | {t.id: t for a in accounts.all() for t in a.tables}
     flow = merge_small_steps(made.results.flow, min_cell=made.study.settings.min_cell)
     drawn = list(drawings(made.study, made.results, flow=flow, simulated=simulated))
+    drawn += [d for a in accounts.all() for d in a.drawings]
     files: dict[str, str | bytes] = {}
     foot = f"{made.study.study.title}. Data: {made.source.name} (SHA-256 {made.source.sha256[:12]})"
     for table in tables.values():
@@ -61,16 +67,15 @@ def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str
             files[f"figures/{d.id}.{fmt}"] = picture(d.figure, fmt)
     figures = {d.id: _block(d, i, files[f"figures/{d.id}.svg"]) for i, d in enumerate(drawn, start=1)}
     progress("Writing the report", len(drawn), len(drawn))
-    parts = _report(made, tables, figures, study_sha256)
+    parts = _report(made, tables, figures, study_sha256, accounts)
     files["report.html"] = report_html(parts)
     pictures = {d.id: content for d in drawn if isinstance(content := files[f"figures/{d.id}.png"], bytes)}
     files["report.docx"] = report_docx(parts, pictures=pictures)
     return files
 
 
-def _tables(made: Run) -> dict[str, Table]:
+def _tables(made: Run, work: Tabulation) -> dict[str, Table]:
     """Every table by id: descriptive, ratios, tests, published beside obtained, fits with a remark."""
-    work = tabulation(made.study, made.results, simulated=made.source.simulated)
     flow = flow_table(made.results.flow, min_cell=made.study.settings.min_cell, id="flow")
     tables: list[Table | None] = [
         flow,
@@ -100,14 +105,16 @@ def _block(drawing: Drawing, number: int, svg: str | bytes) -> FigureBlock:
     )
 
 
-def _report(made: Run, tables: dict[str, Table], figures: dict[str, FigureBlock], study_sha256: str) -> ReportParts:
+def _report(
+    made: Run, tables: dict[str, Table], figures: dict[str, FigureBlock], study_sha256: str, accounts: Accounts
+) -> ReportParts:
     about = made.study.study
     return ReportParts(
         title=about.title,
         subtitle=about.question,
         simulated=made.source.simulated,
         summary=_summary(made),
-        sections=tuple(s for s in _sections(made, tables, figures, study_sha256) if s.blocks),
+        sections=tuple(s for s in _sections(made, tables, figures, study_sha256, accounts) if s.blocks),
         footer=f"walkrisk {versions()['walkrisk']}. {about.reference}",
     )
 
@@ -137,7 +144,7 @@ def _rows_hidden(made: Run) -> bool:
 
 
 def _sections(
-    made: Run, tables: dict[str, Table], figures: dict[str, FigureBlock], study_sha256: str
+    made: Run, tables: dict[str, Table], figures: dict[str, FigureBlock], study_sha256: str, accounts: Accounts
 ) -> Iterator[Section]:
     study = made.study
     described = [tables[c.id] for c in study.characteristics]
@@ -160,6 +167,7 @@ def _sections(
     yield Section(id="section_dose", title="Dose-response", blocks=tuple(curves))
     further: list[Block] = [*forests, *(tables[t.id] for t in rest)]
     yield Section(id="section_further", title="Strata and sensitivity analyses", blocks=tuple(further))
+    yield from account_sections(accounts, tables, figures)
     own = tuple(tables[i] for i in section_table_ids(study))
     yield Section(id="section_effects", title="Absolute risks, joint effects and impact", blocks=own)
     yield Section(id="section_testing", title="Tests", blocks=tuple(tables[i] for i in ("tests",) if i in tables))

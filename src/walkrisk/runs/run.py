@@ -15,10 +15,12 @@ from walkrisk.declarations import as_table, read_toml
 from walkrisk.errors import DataFault, UsageFault
 from walkrisk.estimates.results import OUTCOME_TABLE, ROW_TYPES, Results, columns_of
 from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows_from_csv, rows_to_csv, write_all
-from walkrisk.reports.manifest import DataSource, manifest, sha256
+from walkrisk.reports.kept import drop_kept, kept_beside
+from walkrisk.reports.manifest import DataSource, manifest, sha256, versions
 from walkrisk.runs.compute import Progress, compute, make_cohort, silent
 from walkrisk.studies.declaration import check_study, contracts, load_study, study_from
 from walkrisk.studies.kinds import is_resampled
+from walkrisk.studies.sensitivity import declares_any
 from walkrisk.studies.study import Study
 
 if TYPE_CHECKING:
@@ -92,8 +94,9 @@ def run(
     if out is not None:
         check_output(Path(out))
     extract, said_simulated = _read(study, data, days)
-    made = _carry_out(study, extract, _source(extract, simulated or said_simulated), {}, jobs, progress)
-    return made if out is None else write(made, Path(out), progress=progress)
+    folder = None if out is None else Path(out)
+    made = _carry_out(study, extract, _source(extract, simulated or said_simulated), {}, jobs, progress, folder)
+    return made if folder is None else write(made, folder, progress=progress)
 
 
 def run_file(
@@ -107,14 +110,16 @@ def run_file(
     min_cell: int | None = None,
     simulated: bool = False,
     numbers_only: bool = False,
+    sensitivity: bool = False,
     progress: Progress = silent,
 ) -> Run:
     """Carry out the study of a study.toml; without `data`, on the extract its simulation.toml declares.
 
     `days` is the table of days of a study whose days have the long layout.
-    `published.toml` beside it is set side by side with the results. `out` defaults to reports/ID.
+    `published.toml` beside it is set side by side with the results; `sensitivity` takes the analyses of
+    sensitivity.toml beside it. `out` defaults to reports/ID.
     """
-    study = _with_seed(_with_min_cell(load_study(path), min_cell), seed)
+    study = _with_seed(_with_min_cell(load_study(path, sensitivity=sensitivity), min_cell), seed)
     out = out or Path("reports") / study.study.id
     check_output(out)
     attached = _published_text(path.with_name(PUBLISHED_FILE))
@@ -129,13 +134,13 @@ def run_file(
         progress("Reading the data", 0, 0)
         extract, said_simulated = _read(study, data, days)
         source = _source(extract, simulated or said_simulated)
-    made = _carry_out(study, extract, source, attached, jobs, progress)
+    made = _carry_out(study, extract, source, attached, jobs, progress, out)
     return write(made, out, numbers_only=numbers_only, progress=progress)
 
 
-def check_files(path: Path, data: Path | None, days: Path | None = None) -> list[str]:
+def check_files(path: Path, data: Path | None, days: Path | None = None, *, sensitivity: bool = False) -> list[str]:
     """What `walkrisk check` says when nothing is at fault; raises the fault otherwise."""
-    study = load_study(path)
+    study = load_study(path, sensitivity=sensitivity)
     _published_text(path.with_name(PUBLISHED_FILE))
     said = [
         f"{path.name}: the declaration is in order "
@@ -205,6 +210,7 @@ def write(made: Run, out: Path, *, numbers_only: bool = False, progress: Progres
     )
     with finished_folder(out) as folder:
         write_all(folder, files)
+    drop_kept(out)
     return replace(made, out=out)
 
 
@@ -215,8 +221,13 @@ def _carry_out(
     attached: Mapping[str, str],
     jobs: int,
     progress: Progress,
+    out: Path | None,
 ) -> Run:
-    computed = compute(study, extract, jobs=jobs, progress=progress)
+    kept = None
+    if out is not None and declares_any(study.sensitivity):
+        print_of_study = json.dumps(as_table(study), ensure_ascii=False)
+        kept = kept_beside(out, [print_of_study, source.sha256, str(source.days), *versions().values()])
+    computed = compute(study, extract, jobs=jobs, progress=progress, kept=kept)
     return Run(
         study=study,
         results=computed.results,

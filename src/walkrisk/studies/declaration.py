@@ -21,15 +21,25 @@ from walkrisk.studies.sensitivity_checks import check_sensitivity
 from walkrisk.studies.study import RatioAnalysis, Study
 from walkrisk.studies.vocabulary import COX, MANTEL_HAENSZEL, REGRESSIONS, estimand_asked, estimand_of
 
+SENSITIVITY_FILE = "sensitivity.toml"
 OWN_IDS = ("flow", "tests", "published_ratios", "published_facts", "diagnostics")  # every report may have these
 
 
-def load_study(path: str | Path) -> Study:
-    """The study declared in a TOML file.
+def load_study(path: str | Path, *, sensitivity: bool = False) -> Study:
+    """The study declared in a TOML file; with `sensitivity`, with the section that sensitivity.toml beside it holds.
 
     Raises UsageFault if there is no such file, StudyFault with every fault of the declaration and its key.
     """
-    return study_from(read_toml(Path(path), "a study declaration"))
+    table = read_toml(Path(path), "a study declaration")
+    if sensitivity:
+        beside = read_toml(Path(path).with_name(SENSITIVITY_FILE), "the sensitivity analyses of the study")
+        if "sensitivity" in table:
+            raise StudyFault(
+                f"sensitivity: the study has this section itself, so {SENSITIVITY_FILE} beside it would be a second "
+                "one; keep one of them."
+            )
+        table["sensitivity"] = beside
+    return study_from(table)
 
 
 def study_from(table: Mapping[str, Any]) -> Study:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from walkrisk.studies.sections import Comparison
+from walkrisk.studies.sensitivity import declares_any
 from walkrisk.studies.study import Interaction, Study
 from walkrisk.studies.vocabulary import BOOTSTRAP
 
@@ -72,9 +73,10 @@ def joint_id(x: Interaction) -> str:
 
 
 def is_resampled(study: Study) -> bool:
-    """Whether anything in a study is by bootstrap, and so depends on its seed."""
+    """Whether anything in a study is drawn, by bootstrap or in sensitivity analyses, and so depends on its seed."""
     named = {*study.settings.variances}
     for group in (study.analyses, study.standardised, study.attributable, study.substitutions, study.horizons):
         named.update(v for s in group for v in s.variances)
     named |= {c.variance for c in study.curves if c.variance} | {c.variance for c in study.comparisons if c.variance}
-    return BOOTSTRAP in named or any(s.intervals != "delta" for s in study.standardised)
+    drawn = declares_any(study.sensitivity) or any(s.intervals != "delta" for s in study.standardised)
+    return drawn or BOOTSTRAP in named
