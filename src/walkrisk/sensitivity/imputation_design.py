@@ -235,8 +235,8 @@ def _independent(
     dropped = sorted({owner[int(c)] for c in candidates if int(c) not in kept}, key=list(names).index)
     if dropped:
         said.append(
-            f"In the model of {target} the other predictors determine {', '.join(dropped)} wholly or in part; what they "
-            "determine is left out."
+            f"In the model of {target} the other predictors determine {', '.join(dropped)} wholly or in part; what is "
+            "determined is left out."
         )
     return np.array(kept, dtype=np.intp)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from walkrisk.declarations import Name, option
+from walkrisk.studies.missing_data import Imputation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class Sensitivity:
     levels: Mapping[Name, str] = option(
         factory=dict, doc="Exposure -> the category shown in the summary; by default its last."
     )
+    imputations: tuple[Imputation, ...] = ()
 
 
 PARTS = tuple(f.name for f in fields(Sensitivity))[4:]

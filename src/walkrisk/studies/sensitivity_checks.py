@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from walkrisk.studies import missing_data
 from walkrisk.studies.faults import Faults
 from walkrisk.studies.kinds import categorical, category_names
 from walkrisk.studies.sensitivity import declares_any, ids
@@ -28,3 +29,4 @@ def check_sensitivity(study: Study, known: list[str], faults: Faults) -> None:
         faults.name("sensitivity.levels", exposure, categorical(study), "exposure with categories")
         if exposure in categorical(study):
             faults.name(f"sensitivity.levels.{exposure}", level, category_names(study, exposure)[1:], "category")
+    missing_data.check(s.imputations, study, known, faults)
