@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from walkrisk.declarations import Name, option
+from walkrisk.studies.confounding import (
+    Benchmarks,
+    ConfounderArray,
+    Contours,
+    EValueCurves,
+    ProbabilisticConfounder,
+    ProbabilisticSelection,
+)
 from walkrisk.studies.missing_data import Imputation
 
 
@@ -20,6 +28,12 @@ class Sensitivity:
         factory=dict, doc="Exposure -> the category shown in the summary; by default its last."
     )
     imputations: tuple[Imputation, ...] = ()
+    evalue_curves: tuple[EValueCurves, ...] = ()
+    benchmarks: tuple[Benchmarks, ...] = ()
+    contours: tuple[Contours, ...] = ()
+    confounder_arrays: tuple[ConfounderArray, ...] = ()
+    probabilistic_confounders: tuple[ProbabilisticConfounder, ...] = ()
+    probabilistic_selections: tuple[ProbabilisticSelection, ...] = ()
 
 
 PARTS = tuple(f.name for f in fields(Sensitivity))[4:]
