@@ -15,6 +15,9 @@ from walkrisk.studies.confounding import (
     ProbabilisticSelection,
 )
 from walkrisk.studies.missing_data import Imputation
+from walkrisk.studies.precision import Power
+from walkrisk.studies.robustness import Influence, Jackknife, OtherForms
+from walkrisk.studies.selection import LeaveOneOut, NegativeControl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,12 @@ class Sensitivity:
     confounder_arrays: tuple[ConfounderArray, ...] = ()
     probabilistic_confounders: tuple[ProbabilisticConfounder, ...] = ()
     probabilistic_selections: tuple[ProbabilisticSelection, ...] = ()
+    leave_one_out: tuple[LeaveOneOut, ...] = ()
+    negative_controls: tuple[NegativeControl, ...] = ()
+    influence: tuple[Influence, ...] = ()
+    jackknives: tuple[Jackknife, ...] = ()
+    other_forms: tuple[OtherForms, ...] = ()
+    power: tuple[Power, ...] = ()
 
 
 PARTS = tuple(f.name for f in fields(Sensitivity))[4:]
