@@ -14,6 +14,7 @@ from walkrisk.studies.confounding import (
     ProbabilisticConfounder,
     ProbabilisticSelection,
 )
+from walkrisk.studies.losses import LossWeights, WorstCases
 from walkrisk.studies.missing_data import Imputation
 from walkrisk.studies.precision import Power
 from walkrisk.studies.robustness import Influence, Jackknife, OtherForms
@@ -31,6 +32,8 @@ class Sensitivity:
         factory=dict, doc="Exposure -> the category shown in the summary; by default its last."
     )
     imputations: tuple[Imputation, ...] = ()
+    losses: tuple[LossWeights, ...] = ()
+    worst_cases: tuple[WorstCases, ...] = ()
     evalue_curves: tuple[EValueCurves, ...] = ()
     benchmarks: tuple[Benchmarks, ...] = ()
     contours: tuple[Contours, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from walkrisk.studies import confounding_checks, missing_data, robustness_checks
+from walkrisk.studies import confounding_checks, losses, missing_data, robustness_checks
 from walkrisk.studies.faults import Faults
 from walkrisk.studies.kinds import categorical, category_names
 from walkrisk.studies.sensitivity import declares_any, ids
@@ -30,5 +30,7 @@ def check_sensitivity(study: Study, known: list[str], faults: Faults) -> None:
         if exposure in categorical(study):
             faults.name(f"sensitivity.levels.{exposure}", level, category_names(study, exposure)[1:], "category")
     missing_data.check(s.imputations, study, known, faults)
+    losses.check_weights(s.losses, study, known, faults)
+    losses.check_worst(s.worst_cases, study, faults)
     confounding_checks.check(s, study, known, faults)
     robustness_checks.check(study, known, faults)
