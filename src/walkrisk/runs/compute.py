@@ -101,7 +101,11 @@ def compute(
         curves=tuple(c for r in rows for c in r.curves),
         flow=cohort.flow,
         cutpoints=tuple(dict.fromkeys(c for r in rows for c in r.cutpoints)),
-        characteristics=(*_outcome(bench), *(c for d in study.characteristics for c in _characteristics(bench, d))),
+        characteristics=(
+            *_outcome(bench),
+            *(c for d in study.characteristics for c in _characteristics(bench, d)),
+            *(c for r in rows for c in r.characteristics),
+        ),
         diagnostics=fits,
         histograms=_histograms(bench),
         points=tuple(p for r in rows for p in r.points),

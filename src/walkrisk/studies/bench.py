@@ -12,7 +12,7 @@ import numpy.typing as npt
 from walkrisk.cohorts.categories import winsorise_upper
 from walkrisk.cohorts.cohort import Cohort, Variable
 from walkrisk.cohorts.samples import CategoryRule, Sample, categorise, cut_names
-from walkrisk.estimates.results import CutPoint, Diagnostic, Point, Specification
+from walkrisk.estimates.results import Characteristic, CutPoint, Diagnostic, Point, Specification
 from walkrisk.estimates.rows import CurvePoint, Estimate, critical_value
 from walkrisk.studies.fitting import Request
 from walkrisk.studies.kinds import has_levels
@@ -32,6 +32,7 @@ class Rows:
     diagnostics: tuple[Diagnostic, ...] = ()
     points: tuple[Point, ...] = ()
     specifications: tuple[Specification, ...] = ()
+    characteristics: tuple[Characteristic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
