@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from walkrisk.errors import WalkriskError
+from walkrisk.variations import confounding
 from walkrisk.variations.ground import Ground
 from walkrisk.variations.variation import Variation
 
-PLANS: tuple[Callable[[Ground], Iterator[Variation]], ...] = ()
+PLANS: tuple[Callable[[Ground], Iterator[Variation]], ...] = (confounding.plan,)
 
 
 def every_variation(ground: Ground) -> list[Variation]:

@@ -1,0 +1,250 @@
+"""Unmeasured confounding in rows: E-values, measured covariates left out, contours, the array; priors are beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from walkrisk.errors import DataFault
+from walkrisk.estimates.results import Diagnostic, Point
+from walkrisk.estimates.rows import CurvePoint, Estimate
+from walkrisk.sensitivity.confounding import array_approach, contour, evalue_curve, is_rare
+from walkrisk.sensitivity.evalue import EValue, bias_factor, evalue, risk_ratio_of
+from walkrisk.studies.bench import Bench, Rows
+from walkrisk.studies.confounding import Benchmarks, ConfounderArray, Contours, EValueCurves
+from walkrisk.studies.curves import curve_rows
+from walkrisk.studies.fitting import sentence_of, with_warning
+from walkrisk.studies.kinds import category_names
+from walkrisk.studies.study import Curve, Study
+from walkrisk.studies.vocabulary import COX
+from walkrisk.variations.benchmarks import benchmark_rows
+from walkrisk.variations.confounding_priors import Declared as Priors
+from walkrisk.variations.confounding_priors import probabilistic
+from walkrisk.variations.ground import Ground, exposures_of, main_rows
+from walkrisk.variations.variation import Variation
+
+FloatArray = npt.NDArray[np.float64]
+
+Whole = EValueCurves | Benchmarks | Contours | ConfounderArray
+MEASURES = {"risk_ratio": "RR", "odds_ratio": "OR", "hazard_ratio": "HR"}
+MOST_CONTOURS = 7
+CONTOUR_STEPS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+CONTOUR_POINTS = 60
+NARROWEST, WIDEST = 2.0, 20.0
+
+
+def plan(ground: Ground) -> Iterator[Variation]:
+    """Every declared analysis of unmeasured confounding and of selection by priors.
+
+    Raises DataFault for priors that contradict the data in all but a few draws.
+    """
+    s = ground.study.sensitivity
+    bench = ground.bench
+    for curves in s.evalue_curves:
+        yield _whole(curves, bench, partial(_evalues, bench, curves))
+    for marks in s.benchmarks:
+        yield _whole(marks, bench, partial(benchmark_rows, bench, marks))
+    for lines in s.contours:
+        yield _whole(lines, bench, partial(_contours, bench, lines))
+    for array in s.confounder_arrays:
+        yield _whole(array, bench, partial(_array, bench, array))
+    faults: list[str] = []
+    priors: tuple[Priors, ...] = (*s.probabilistic_confounders, *s.probabilistic_selections)
+    for declared in priors:
+        try:
+            yield probabilistic(ground, declared)
+        except DataFault as fault:
+            faults += fault.faults
+    if faults:
+        raise DataFault(faults)
+
+
+def headline(study: Study, exposure: str) -> str:
+    """The category of an exposure that the summary shows."""
+    return study.sensitivity.levels.get(exposure, category_names(study, exposure)[-1])
+
+
+def rare_outcome(declared: bool | None, fit: Diagnostic) -> bool:
+    """Whether the outcome counts as rare: as declared, else if fewer than 15 per cent of those analysed have it."""
+    return is_rare(fit.events, fit.n) if declared is None else declared
+
+
+def _whole(declared: Whole, bench: Bench, rows_of: Callable[[str], Rows]) -> Variation:
+    """A variation without parts: the rows of one exposure after the other."""
+    followed = declared.exposures or exposures_of(bench.study)
+    return Variation(declared.id, declared.title, (), lambda _: joined([rows_of(exposure) for exposure in followed]))
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Rows one after the other."""
+    return Rows(
+        estimates=tuple(e for part in parts for e in part.estimates),
+        diagnostics=tuple(d for part in parts for d in part.diagnostics),
+        points=tuple(p for part in parts for p in part.points),
+    )
+
+
+# ---------------------------------------------------------------- E-values
+
+
+def _evalues(bench: Bench, declared: EValueCurves, exposure: str) -> Rows:
+    found = main_rows(bench, exposure)
+    fit = replace(found.diagnostics[0], analysis=declared.id)
+    references = {(e.variance): e for e in found.estimates if e.level == e.reference}
+    estimates: list[Estimate] = []
+    for e in found.estimates:
+        if e.level == e.reference or e.estimate is None:
+            continue
+        try:
+            values = _evalue_of(e, references[e.variance], declared, fit, bench.study.settings.conf_level)
+        except ValueError as error:
+            fit = with_warning(fit, f"{e.level}: {sentence_of(error)}")
+            continue
+        estimates += _evalue_pair(e, declared.id, values, fit)
+    points: tuple[Point, ...] = ()
+    if declared.curve:
+        curve = next(c for c in bench.study.curves if c.analysis == declared.curve)
+        if exposure in curve.exposures:
+            points = _curve_points(bench, declared, exposure, curve, fit)
+    return Rows(estimates=tuple(estimates), diagnostics=(fit,), points=points)
+
+
+def _evalue_of(e: Estimate, reference: Estimate, declared: EValueCurves, fit: Diagnostic, conf_level: float) -> EValue:
+    if e.estimand != "risk_difference":
+        measure = MEASURES[e.estimand]
+        assert e.estimate is not None
+        return evalue(e.estimate, e.conf_low, e.conf_high, measure=measure, rare=rare_outcome(declared.rare, fit))
+    exposed, unexposed = (e.events or 0, e.n or 0), (reference.events or 0, reference.n or 0)
+    if exposed[0] * unexposed[1] < unexposed[0] * exposed[1]:
+        exposed, unexposed = unexposed, exposed
+    a, b = exposed[0], unexposed[0]
+    return evalue(measure="RD", counts=(a, exposed[1] - a, b, unexposed[1] - b), conf_level=conf_level)
+
+
+def _evalue_pair(e: Estimate, id_: str, values: EValue, fit: Diagnostic) -> Iterator[Estimate]:
+    base = replace(
+        e, analysis=id_, n=fit.n, events=fit.events, std_error=None, conf_low=None, conf_high=None, p_value=None
+    )
+    yield replace(base, estimand="e_value", estimate=values.point)
+    if not math.isnan(values.limit):
+        yield replace(base, estimand="e_value_ci", estimate=values.limit)
+
+
+def _curve_points(
+    bench: Bench, declared: EValueCurves, exposure: str, curve: Curve, fit: Diagnostic
+) -> tuple[Point, ...]:
+    """E-values at every point of a curve."""
+    made: Sequence[CurvePoint] = curve_rows(bench, curve, exposure).curves
+    method = curve.method or bench.study.settings.method
+    measure = "HR" if method == COX else "OR" if method == "logistic" and not curve.standardised else "RR"
+    estimate, low, high = (np.array([getattr(p, name) for p in made]) for name in ("estimate", "conf_low", "conf_high"))
+    values = evalue_curve(estimate, low, high, measure=measure, rare=rare_outcome(declared.rare, fit))
+    return tuple(
+        Point(analysis=declared.id, exposure=exposure, series=series, x=p.x, y=float(y))
+        for series, column in (("e_value", values.point), ("e_value_ci", values.limit))
+        for p, y in zip(made, column, strict=True)
+        if not math.isnan(y)
+    )
+
+
+# ---------------------------------------------------------------- contours and the array
+
+
+def _main_row(bench: Bench, exposure: str) -> tuple[Estimate, Estimate, Diagnostic]:
+    """The main row of the category the summary shows, its reference, and the fit."""
+    found = main_rows(bench, exposure)
+    level = headline(bench.study, exposure)
+    first = found.estimates[0].variance if found.estimates else ""
+    row = next((e for e in found.estimates if e.level == level and e.variance == first), None)
+    if row is None:
+        row = Estimate(analysis="", exposure=exposure, level=level, estimand="risk_ratio")
+    reference = next((e for e in found.estimates if e.level == row.reference), row)
+    return row, reference, found.diagnostics[0]
+
+
+def _contours(bench: Bench, declared: Contours, exposure: str) -> Rows:
+    row, _, fit = _main_row(bench, exposure)
+    fit = replace(fit, analysis=declared.id)
+    if row.estimate is None:
+        return Rows(diagnostics=(with_warning(fit, f"{row.level} has no ratio, so it has no contours."),))
+    rare = rare_outcome(declared.rare, fit)
+    ends = [
+        None if v is None else risk_ratio_of(v, MEASURES[row.estimand], rare=rare)
+        for v in (row.estimate, row.conf_low, row.conf_high)
+    ]
+    ratio = ends[0]
+    assert ratio is not None
+    largest = declared.largest or min(max(NARROWEST, math.ceil(2.6 * evalue(ratio).point) / 2), WIDEST)
+    lines = [("contour", ratio, target) for target in _targets(ratio, largest)]
+    lines.append(("contour_estimate", ratio, 1.0))
+    near = ends[1] if ratio > 1 else ends[2]
+    if near is not None and (near > 1) == (ratio > 1):
+        lines.append(("contour_limit", near, 1.0))
+    points = [
+        Point(analysis=declared.id, exposure=exposure, level=row.level, series=series, item=f"{target:g}", x=x, y=y)
+        for series, start, target in lines
+        for x, y in _line(start, target, largest)
+    ]
+    points.append(Point(analysis=declared.id, exposure=exposure, level=row.level, series="end", x=largest, y=largest))
+    return Rows(points=tuple(points))
+
+
+def _targets(ratio: float, largest: float) -> list[float]:
+    """Round adjusted ratios that a confounder within the axes can reach."""
+    reach = bias_factor(largest, largest)
+    low, high = (ratio, ratio * reach) if ratio < 1 else (ratio / reach, ratio)
+    for step in CONTOUR_STEPS:
+        first, last = math.floor(low / step) + 1, math.ceil(high / step) - 1
+        found = [round(i * step, 10) for i in range(first, last + 1) if round(i * step, 10) not in (0.0, 1.0)]
+        if len(found) <= MOST_CONTOURS:
+            return found
+    return []
+
+
+def _line(ratio: float, target: float, largest: float) -> Iterator[tuple[float, float]]:
+    """Points of a contour inside the axes."""
+    factor = max(ratio / target, target / ratio)
+    if factor <= 1 or factor >= bias_factor(largest, largest):
+        return
+    least = factor * (largest - 1) / (largest - factor)
+    x = np.geomspace(least, largest, CONTOUR_POINTS)
+    yield from zip(x.tolist(), np.minimum(contour(ratio, target, x), largest).tolist(), strict=True)
+
+
+def _array(bench: Bench, declared: ConfounderArray, exposure: str) -> Rows:
+    """Adjusted ratios and limits over the declared grid; without values where a risk above 1 would be needed."""
+    row, reference, fit = _main_row(bench, exposure)
+    fit = replace(fit, analysis=declared.id)
+    if row.estimate is None or row.conf_low is None or row.conf_high is None:
+        return Rows(diagnostics=(with_warning(fit, f"{row.level} has no ratio with limits, so it has no array."),))
+    risks = None
+    if row.estimand == "risk_ratio" and row.n and reference.n:
+        risks = ((row.events or 0) / row.n, (reference.events or 0) / reference.n)
+    g = np.array(declared.association)[:, None, None]
+    p0 = np.array(declared.prevalence_reference)[None, :, None]
+    p1 = np.array(declared.prevalence)[None, None, :]
+    ends = (row.estimate, row.conf_low, row.conf_high)
+    estimate, low, high = (array_approach(v, g, p1, p0, risks=risks) for v in ends)
+    points = []
+    for i, j, k in np.ndindex(estimate.shape):
+        values = [None if math.isnan(a[i, j, k]) else float(a[i, j, k]) for a in (estimate, low, high)]
+        points.append(
+            Point(
+                analysis=declared.id,
+                exposure=exposure,
+                level=row.level,
+                series="array",
+                stratum=f"{declared.association[i]:g}",
+                item=f"{declared.prevalence_reference[j]:g}",
+                x=declared.prevalence[k],
+                y=values[0],
+                low=values[1],
+                high=values[2],
+            )
+        )
+    return Rows(points=tuple(points))
