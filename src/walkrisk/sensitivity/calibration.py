@@ -35,6 +35,7 @@ from walkrisk.models.solver import maximise
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+NOTHING = 1e-12  # of the variance found, up to which a variance of usual exposure is none
 STEP = 1e-4  # of central differences by nuisance parameters, on the scale of each
 NOT_POSITIVE = (
     "Given the covariates, persons differ no more than their days do, so nothing is left to calibrate with (the "
@@ -170,7 +171,8 @@ def _moments(m: Measured, z: FloatArray, w: FloatArray) -> Moments:
     total = w.sum()
     crude = _correction(len(z), z.shape[1]) * (residual * w[:, None]).T @ residual / total
     between = np.asarray(crude - within * float(w @ m.share) / total, dtype=np.float64)
-    if np.linalg.eigvalsh(between)[0] <= 0:
+    sd = m.mean.std(axis=0)
+    if not sd.all() or np.linalg.eigvalsh(between / np.outer(sd, sd))[0] <= NOTHING:
         raise ValueError(NOT_POSITIVE)
     return within, slopes, between, residual, gram
 

@@ -52,8 +52,8 @@ class PersonDays:
 class VarianceComponents:
     """Variance `between` persons and `within` (from day to day), from `persons` with `days` in all.
 
-    `mean_inverse` is the mean of 1 / k_i. `negative` says that the estimate of `between` came out below 0 and was set
-    to 0: persons then do not differ by more than their days do.
+    `mean_inverse` is the mean of 1 / k_i. `negative` says that the estimate of `between` came out at 0 or below (and is
+    0): persons then do not differ by more than their days do.
     """
 
     between: float
@@ -188,7 +188,7 @@ def variance_components(persons: PersonDays, *, method: Components = "anova") ->
         persons=len(days),
         days=int(days.sum()),
         mean_inverse=float((1 / days).mean()),
-        negative=between < 0,
+        negative=bool(between <= 0),
     )
 
 
@@ -230,14 +230,13 @@ def _reml(days: FloatArray, mean: FloatArray, squares: float, lost: int, *, star
     found = optimize.minimize_scalar(
         deviance, bounds=(middle - 12, middle + 12), method="bounded", options={"xatol": 1e-12, "maxiter": 500}
     )
-    polished = optimize.minimize_scalar(
-        deviance, bracket=(found.x - 1e-3, found.x, found.x + 1e-3), method="brent", options={"xtol": 1e-13}
-    )
-    t = math.exp(polished.x if polished.fun <= found.fun else found.x)
+    near = (found.x - 1e-4, found.x + 1e-4)
+    polished = optimize.minimize_scalar(deviance, bounds=near, method="bounded", options={"xatol": 1e-14})
+    t = math.exp(float(polished.x if polished.fun <= found.fun else found.x))
     zero = df * math.log(parts(0.0)[0]) + math.log(days.sum())
     if zero <= deviance(math.log(t)):
         t = 0.0
-    within = parts(t)[0] / df
+    within = float(parts(t)[0] / df)
     return t * within, within
 
 
@@ -278,7 +277,7 @@ def _thomas_hultquist(persons: PersonDays, conf_level: float) -> tuple[float, fl
     f = harmonic * mean.var(ddof=1) / within
     tail = (1 - conf_level) / 2
     upper, lower = stats.f.ppf([1 - tail, tail], a - 1, n - a - persons.lost)
-    t = [max((f / q - 1) / harmonic, 0.0) for q in (upper, lower)]
+    t = [max(float((f / q - 1) / harmonic), 0.0) for q in (upper, lower)]
     return t[0] / (1 + t[0]), t[1] / (1 + t[1])
 
 

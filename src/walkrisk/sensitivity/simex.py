@@ -14,12 +14,13 @@ less the variance of the B estimates, a function of lambda too, read off at -1; 
 Extrapolation is an approximation: the curve is known where error was added and guessed where it is taken away. Where it
 bends more than the extrapolant can, part of the bias stays. Errors are taken as unrelated to exposure, covariates and
 outcome. References: Cook & Stefanski 1994, doi 10.1080/01621459.1994.10476871; Stefanski &
-Cook 1995, doi 10.1080/01621459.1995.10476629; Devanarayan & Stefanski 2002, doi 10.1016/S0167-7152(02)00098-6.
+Cook 1995, doi 10.1080/01621459.1995.10476629; Carroll, Kuechenhoff, Lombard & Stefanski 1996,
+doi 10.1080/01621459.1996.10476682; Devanarayan & Stefanski 2002, doi 10.1016/S0167-7152(02)00098-6.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -28,7 +29,7 @@ import numpy.typing as npt
 
 from walkrisk.cohorts.categories import cut_up, quantile_cuts
 from walkrisk.models.fit import FAMILIES
-from walkrisk.models.solver import Family, gram, inverse_information, maximise
+from walkrisk.models.solver import inverse_information, maximise
 from walkrisk.models.splines import restricted_cubic_basis
 
 FloatArray = npt.NDArray[np.float64]
@@ -122,10 +123,14 @@ class Noise:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Replicates:
-    """Estimates (b, e) of b noisier exposures at one lambda, and their estimated variances (b, e); NaN: no maximum."""
+    """Estimates (b, e) of b noisier exposures at one lambda, their estimated variances (b, e); NaN: no maximum.
+
+    `influence` (n, e) is what each person adds to the estimates, the mean over the b.
+    """
 
     estimates: FloatArray
     variances: FloatArray
+    influence: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -137,10 +142,9 @@ class Model:
     y: FloatArray
     form: Form
     weights: FloatArray | None = None
-    cluster: npt.NDArray[np.intp] | None = None
 
     def fit(self, exposure: FloatArray, start: FloatArray | None) -> tuple[FloatArray | None, FloatArray, FloatArray]:
-        """Coefficients (None: no maximum), estimates (e,) and sandwich variances (e,) of one exposure (n,)."""
+        """Coefficients (None: no maximum), estimates (e,) and their influence (n, e), of one exposure (n,)."""
         family = FAMILIES[self.method]
         columns = self.form.columns(exposure)
         x = np.asfortranarray(np.hstack([columns, self.z]))
@@ -148,31 +152,16 @@ class Model:
         found = maximise(family, x, self.y, weights=w, start=start)
         contrasts = self.form.contrasts()
         if not found.converged:
-            none = np.full(len(contrasts), np.nan)
-            return None, none, none
+            return None, np.full(len(contrasts), np.nan), np.full((len(x), len(contrasts)), np.nan)
         c = columns.shape[1]
-        variance = _sandwich(family, x, self.y, found.eta, w, self.cluster)[:c, :c]
-        return (
-            found.coefficients,
-            contrasts @ found.coefficients[:c],
-            np.einsum("ei,ij,ej->e", contrasts, variance, contrasts),
-        )
+        bread = inverse_information(family, x, self.y, found.eta, w)
+        influence = x @ (bread[:, :c] @ contrasts.T) * (w * family.score(found.eta, self.y))[:, None]
+        return found.coefficients, contrasts @ found.coefficients[:c], influence
 
-
-def _sandwich(
-    family: Family,
-    x: FloatArray,
-    y: FloatArray,
-    eta: FloatArray,
-    w: FloatArray,
-    cluster: npt.NDArray[np.intp] | None,
-) -> FloatArray:
-    bread = inverse_information(family, x, y, eta, w)
-    score = w * family.score(eta, y)
-    if cluster is None:
-        return np.asarray(bread @ gram(x, score**2) @ bread)
-    totals = np.stack([np.bincount(cluster, weights=score * column) for column in x.T], axis=1)
-    return np.asarray(bread @ (totals.T @ totals) @ bread)
+    def alone(self, exposure: FloatArray, start: FloatArray | None = None) -> Replicates:
+        """The estimates of the exposure as measured, in the form of one replicate; NaN without a maximum."""
+        _, estimates, influence = self.fit(exposure, start)
+        return Replicates(estimates=estimates[None], variances=(influence**2).sum(axis=0)[None], influence=influence)
 
 
 def replicates(
@@ -186,44 +175,72 @@ def replicates(
 ) -> Replicates:
     """`number` fits with error of `size` (lambda) added; each starts where the one before ended."""
     e = len(model.form.contrasts())
-    estimates, variances = np.empty((number, e)), np.empty((number, e))
+    estimates, variances = np.empty((number, e)), np.full((number, e), np.nan)
+    total, fine = np.zeros((len(model.y), e)), 0
     for b in range(number):
-        beta, estimates[b], variances[b] = model.fit(noise.noisier(size, rng), start)
-        start = start if beta is None else beta
-    return Replicates(estimates=estimates, variances=variances)
+        beta, estimates[b], influence = model.fit(noise.noisier(size, rng), start)
+        if beta is None:
+            continue
+        start, fine = beta, fine + 1
+        variances[b] = (influence**2).sum(axis=0)
+        total += influence
+    return Replicates(estimates=estimates, variances=variances, influence=total / max(fine, 1))
+
+
+def joined(parts: Sequence[Replicates]) -> Replicates:
+    """Replicates of one lambda, made in several parts, as one."""
+    fine = np.array([int(np.all(np.isfinite(p.estimates), axis=1).sum()) for p in parts], dtype=np.float64)
+    weight = fine / max(float(fine.sum()), 1.0)
+    return Replicates(
+        estimates=np.concatenate([p.estimates for p in parts]),
+        variances=np.concatenate([p.variances for p in parts]),
+        influence=np.asarray(sum(w * p.influence for w, p in zip(weight, parts, strict=True))),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Read:
+    """What one extrapolant reads off at lambda = -1, for e estimates.
+
+    `corrected` (e,); `influence` (n, e), what each person adds to them, for any variance that is a sum over persons;
+    `std_errors` (e,) by Stefanski & Cook, NaN for the rational one and where a variance comes out negative;
+    `monte_carlo` (e,) the standard error that B, being finite, leaves; `parameters` (3, e) draw the curve
+    (`extrapolated`). All NaN where a rational curve has no place for its pole beyond -1.
+    """
+
+    corrected: FloatArray
+    influence: FloatArray
+    std_errors: FloatArray
+    monte_carlo: FloatArray
+    parameters: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Extrapolation:
-    """The way to lambda = -1: `sizes` (m,) from 0, mean `estimates` (m, e), what is read off by each extrapolant.
+    """The way to lambda = -1: `sizes` (m,) from 0 up, mean `estimates` (m, e), and what each extrapolant reads off.
 
-    `corrected` and `std_errors` (e,) by extrapolant; NaN where an extrapolant does not fit (a rational one with its
-    pole between -1 and the largest size) or a variance comes out negative. `failed` fits had no maximum; `parameters`
-    (3, e) by extrapolant draw its curve (`extrapolated`).
+    `failed` of the `made` fits had no maximum.
     """
 
     sizes: FloatArray
     estimates: FloatArray
-    variances: FloatArray
-    corrected: dict[str, FloatArray]
-    std_errors: dict[str, FloatArray]
-    parameters: dict[str, FloatArray]
-    monte_carlo: FloatArray
+    read: Mapping[str, Read]
     failed: int
+    made: int
 
 
 def extrapolate(
-    naive: tuple[FloatArray, FloatArray],
+    naive: Replicates,
     sizes: Sequence[float],
     by_size: Sequence[Replicates],
     *,
     extrapolants: Sequence[str] = EXTRAPOLANTS,
 ) -> Extrapolation:
-    """Estimates and standard errors at lambda = -1 from the naive (estimates, variances) and replicates by size.
+    """Estimates at lambda = -1 from those of the exposure as measured and of noisier ones by size.
 
-    `monte_carlo` (e,) is the standard error of the quadratically (or linearly) extrapolated estimate that B, being
-    finite, leaves. Raises ValueError for unknown extrapolants, too few sizes, or more than 5 % of fits without a
-    maximum.
+    With f(l; g) fitted by least squares to the m mean estimates, J its derivatives by g, the corrected estimate is to
+    first order sum_m r_m estimate_m, r = f'(-1) (J'J)^-1 J' (exactly for polynomials), and so is its influence.
+    Raises ValueError for unknown extrapolants, too few sizes, or more than 5 % of fits without a maximum.
     """
     unknown = [name for name in extrapolants if name not in EXTRAPOLANTS]
     if unknown:
@@ -232,42 +249,72 @@ def extrapolate(
         raise ValueError("An extrapolation needs three sizes of added error or more; 0.5, 1, 1.5, 2 are usual.")
     fine: list[npt.NDArray[np.bool_]] = [np.all(np.isfinite(r.estimates), axis=1) for r in by_size]
     failed, made = sum(int((~f).sum()) for f in fine), sum(len(f) for f in fine)
-    if failed > 0.05 * made or any(f.sum() < 2 for f in fine):
+    if failed > 0.05 * made or any(f.sum() < 2 for f in fine) or not np.isfinite(naive.estimates).all():
         raise ValueError(
             f"{failed} of {made} fits with added error have no maximum (a category without cases), so their mean says "
             "nothing; take fewer categories or covariates."
         )
-    l = np.array([0.0, *sizes])  # noqa: E741 - lambda
-    estimates = np.stack([naive[0], *(r.estimates[f].mean(axis=0) for r, f in zip(by_size, fine, strict=True))])
-    spread = [r.estimates[f].var(axis=0, ddof=1) for r, f in zip(by_size, fine, strict=True)]
+    kept = [r.estimates[f] for r, f in zip(by_size, fine, strict=True)]
+    spread = [e.var(axis=0, ddof=1) for e in kept]
     model = [r.variances[f].mean(axis=0) for r, f in zip(by_size, fine, strict=True)]
-    variances = np.stack([naive[1], *(m - s for m, s in zip(model, spread, strict=True))])
-    corrected, errors, parameters = {}, {}, {}
-    for name in extrapolants:
-        parameters[name] = np.stack([EXTRAPOLATE[name](l, column) for column in estimates.T], axis=1)
-        corrected[name] = extrapolated(name, parameters[name], -1.0)
-        of_variance = "quadratic" if name == "rational" else name
-        found = np.stack([EXTRAPOLATE[of_variance](l, column) for column in variances.T], axis=1)
-        variance = extrapolated(of_variance, found, -1.0)
-        with np.errstate(invalid="ignore"):
-            errors[name] = np.where(np.isfinite(corrected[name]), np.sqrt(variance), np.nan)
-    finite = [s / f.sum() for s, f in zip(spread, fine, strict=True)]
+    steps = _Steps(
+        sizes=np.array([0.0, *sizes]),
+        estimates=np.stack([naive.estimates[0], *(e.mean(axis=0) for e in kept)]),
+        differences=np.stack([naive.variances[0], *(m - s for m, s in zip(model, spread, strict=True))]),
+        finite=np.stack([np.zeros_like(spread[0]), *(s / len(e) for s, e in zip(spread, kept, strict=True))]),
+        influence=np.stack([naive.influence, *(r.influence for r in by_size)]),
+    )
     return Extrapolation(
-        sizes=l,
-        estimates=estimates,
-        variances=variances,
-        corrected=corrected,
-        std_errors=errors,
-        parameters=parameters,
-        monte_carlo=_monte_carlo(l, np.stack([np.zeros_like(finite[0]), *finite])),
+        sizes=steps.sizes,
+        estimates=steps.estimates,
+        read={name: _read(name, steps) for name in extrapolants},
         failed=failed,
+        made=made,
     )
 
 
-def _monte_carlo(l: FloatArray, variances: FloatArray) -> FloatArray:  # noqa: E741
-    powers = np.vander(l, 3, increasing=True)
-    reading = np.array([1.0, -1.0, 1.0]) @ np.linalg.pinv(powers)
-    return np.asarray(np.sqrt((reading**2) @ variances))
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Steps:
+    """By lambda (m, ...): estimates, Stefanski & Cook's differences of variances, Monte Carlo variances, influence."""
+
+    sizes: FloatArray
+    estimates: FloatArray
+    differences: FloatArray
+    finite: FloatArray
+    influence: FloatArray
+
+
+def _read(name: str, steps: _Steps) -> Read:
+    l = steps.sizes  # noqa: E741 - lambda
+    parameters = np.stack([EXTRAPOLATE[name](l, column) for column in steps.estimates.T], axis=1)
+    reading = np.stack([_reading(name, l, column) for column in parameters.T], axis=1)
+    errors = np.full(parameters.shape[1], np.nan)
+    if name != "rational":
+        found = np.stack([EXTRAPOLATE[name](l, column) for column in steps.differences.T], axis=1)
+        with np.errstate(invalid="ignore"):
+            errors = np.sqrt(extrapolated(name, found, -1.0))
+    return Read(
+        corrected=extrapolated(name, parameters, -1.0),
+        influence=np.einsum("me,mne->ne", reading, steps.influence),
+        std_errors=errors,
+        monte_carlo=np.sqrt((reading**2 * steps.finite).sum(axis=0)),
+        parameters=parameters,
+    )
+
+
+def _reading(name: str, l: FloatArray, parameters: FloatArray) -> FloatArray:  # noqa: E741
+    """r (m,): what the estimate at each lambda adds to the one read off at -1."""
+    if not np.isfinite(parameters).all():
+        return np.full(len(l), np.nan)
+    derivatives = _derivatives(name, np.append(l, -1.0), parameters)
+    return np.asarray(derivatives[-1] @ np.linalg.pinv(derivatives[:-1]))
+
+
+def _derivatives(name: str, l: FloatArray, parameters: FloatArray) -> FloatArray:  # noqa: E741
+    if name != "rational":
+        return np.vander(l, 3 if name == "quadratic" else 2, increasing=True)
+    _, b, c = parameters
+    return np.column_stack([np.ones_like(l), 1 / (c + l), -b / (c + l) ** 2])
 
 
 def extrapolated(name: str, parameters: FloatArray, size: float | FloatArray) -> FloatArray:
