@@ -211,14 +211,11 @@ def minimal_ratio(design: DesignAtHand, curve: PowerCurve, power: float, *, sign
 
 def _crossing(f: Callable[[float], float], sign: int) -> float | None:
     """The smallest |t| with f(t) = 0, t of that sign: f rises from below 0 at 0."""
-    low, high = 0.0, 0.01
+    from scipy.optimize import brentq
+
+    low, high = 0.0, 0.05
     while f(sign * high) < 0:
         if high >= WIDEST:
             return None
-        low, high = high, min(high * 1.25, WIDEST)
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if f(sign * middle) < 0 else (low, middle)
-        if high - low < 1e-10:
-            break
-    return sign * high
+        low, high = high, min(high * 1.5, WIDEST)
+    return sign * float(brentq(lambda t: f(sign * t) if t else -1.0, low, high, xtol=1e-9))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from walkrisk.doors.methods import methods_for
 from walkrisk.studies.faults import Faults
 from walkrisk.studies.kinds import categorical, levels_of, numeric
@@ -10,7 +12,7 @@ from walkrisk.studies.precision import Power
 from walkrisk.studies.robustness import Influence, Jackknife, OtherForms
 from walkrisk.studies.selection import LeaveOneOut, NegativeControl
 from walkrisk.studies.study import RatioAnalysis, Study
-from walkrisk.studies.vocabulary import COX, variances_of
+from walkrisk.studies.vocabulary import COX, VarianceName, variances_of
 
 MOST_LEVELS = 100  # of a variable that is left out level by level
 MOST_GROUPS = 2000
@@ -151,11 +153,13 @@ def _check_method(study: Study, key: str, estimand: str, method: str, faults: Fa
     faults.sentences += [s for s in own.sentences if s not in faults.sentences]
 
 
-def variances_for(study: Study, own: tuple[str, ...], method: str, estimand: str | None) -> tuple[str, ...]:
+def variances_for(
+    study: Study, own: tuple[VarianceName, ...], method: str, estimand: str | None
+) -> tuple[VarianceName, ...]:
     """The variances of the main analysis that a method has, or the first it has; none where it has its own."""
     has = variances_of(method, estimand)
-    asked = own or study.settings.variances
-    return tuple(v for v in asked if v in has) or has[:1]
+    kept = tuple(v for v in own or study.settings.variances if v in has)
+    return kept or tuple(v for v in get_args(VarianceName) if v in has)[:1]
 
 
 def _check_common(study: Study, key: str, exposures: tuple[str, ...], faults: Faults) -> None:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from walkrisk.errors import WalkriskError
-from walkrisk.variations import confounding
+from walkrisk.variations import confounding, forms, influence, jackknife, precision, selection
 from walkrisk.variations.ground import Ground
 from walkrisk.variations.variation import Variation
 
-PLANS: tuple[Callable[[Ground], Iterator[Variation]], ...] = (confounding.plan,)
+PLANS: tuple[Callable[[Ground], Iterator[Variation]], ...] = (
+    confounding.plan,
+    selection.plan,
+    influence.plan,
+    jackknife.plan,
+    forms.plan,
+    precision.plan,
+)
 
 
 def every_variation(ground: Ground) -> list[Variation]:
