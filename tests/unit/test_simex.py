@@ -9,12 +9,13 @@ import pytest
 
 from walkrisk.sensitivity.simex import (
     GRID,
-    Curve,
+    Intervals,
     Model,
     Noise,
     PerUnit,
     Quantiles,
     Replicates,
+    Spline,
     extrapolate,
     extrapolated,
     joined,
@@ -99,9 +100,11 @@ def test_quartiles_are_cut_anew_and_a_curve_is_0_at_its_reference() -> None:
     columns = Quantiles(4).columns(x * 3 + 7)
     assert columns.sum(axis=0).tolist() == [25, 25, 25]
     assert (columns.sum(axis=1) == (x >= 25)).all()
-    curve = Curve(knots=(10.0, 50.0, 90.0), at=(20.0, 50.0, 80.0), reference=50.0)
-    assert curve.contrasts()[1].tolist() == [0, 0]
-    assert curve.contrasts()[:, 0].tolist() == [-30, 0, 30]
+    fixed = Intervals((10.0, 60.0)).columns(x)
+    assert fixed.sum(axis=0).tolist() == [50, 40]
+    curve = Spline((10.0, 50.0, 90.0)).along(np.array([20.0, 50.0, 80.0]), 50.0)
+    assert curve[1].tolist() == [0, 0]
+    assert curve[:, 0].tolist() == [-30, 0, 30]
 
 
 def test_parts_are_joined_and_the_same_whoever_makes_them() -> None:

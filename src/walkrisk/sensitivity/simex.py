@@ -27,7 +27,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
-from walkrisk.cohorts.categories import cut_up, quantile_cuts
+from walkrisk.cohorts.categories import cut_fixed, cut_up, quantile_cuts
 from walkrisk.models.fit import FAMILIES
 from walkrisk.models.solver import inverse_information, maximise
 from walkrisk.models.splines import restricted_cubic_basis
@@ -74,18 +74,34 @@ class Quantiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """A restricted cubic spline with fixed knots: log ratios at the points `at` against the value `reference`."""
+class Intervals:
+    """Categories by fixed limits, of which a value equal to one belongs above it; the first is the reference."""
+
+    cuts: tuple[float, ...]
+
+    def columns(self, exposure: FloatArray) -> FloatArray:
+        group = cut_fixed(exposure, self.cuts)
+        return np.asarray(group[:, None] == np.arange(2, len(self.cuts) + 2), dtype=np.float64)
+
+    def contrasts(self) -> FloatArray:
+        return np.eye(len(self.cuts))
+
+
+@dataclass(frozen=True, slots=True)
+class Spline:
+    """A restricted cubic spline with fixed knots: its coefficients, of which `along` makes a curve."""
 
     knots: tuple[float, ...]
-    at: tuple[float, ...]
-    reference: float
 
     def columns(self, exposure: FloatArray) -> FloatArray:
         return restricted_cubic_basis(exposure, self.knots)
 
     def contrasts(self) -> FloatArray:
-        points = restricted_cubic_basis(np.array([*self.at, self.reference]), self.knots)
+        return np.eye(len(self.knots) - 1)
+
+    def along(self, at: FloatArray, reference: float) -> FloatArray:
+        """Contrasts (k, c) that make log ratios at the points `at` (k,) against the value `reference`."""
+        points = restricted_cubic_basis(np.append(at, reference), self.knots)
         return np.asarray(points[:-1] - points[-1])
 
 

@@ -15,6 +15,7 @@ from walkrisk.studies.confounding import (
     ProbabilisticSelection,
 )
 from walkrisk.studies.losses import LossWeights, WorstCases
+from walkrisk.studies.measurement import Calibration, MisclassifiedOutcome, Reliability, Simex
 from walkrisk.studies.missing_data import Imputation
 from walkrisk.studies.precision import Power
 from walkrisk.studies.robustness import Influence, Jackknife, OtherForms
@@ -40,6 +41,10 @@ class Sensitivity:
     confounder_arrays: tuple[ConfounderArray, ...] = ()
     probabilistic_confounders: tuple[ProbabilisticConfounder, ...] = ()
     probabilistic_selections: tuple[ProbabilisticSelection, ...] = ()
+    reliabilities: tuple[Reliability, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
+    simex: tuple[Simex, ...] = ()
+    misclassified_outcomes: tuple[MisclassifiedOutcome, ...] = ()
     leave_one_out: tuple[LeaveOneOut, ...] = ()
     negative_controls: tuple[NegativeControl, ...] = ()
     influence: tuple[Influence, ...] = ()
