@@ -24,9 +24,9 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
 TOLERANCE = 1e-8  # Newton decrement
-NEAR_ENOUGH = 1e-2  # decrement up to which an information is that of the maximum
+NEAR_ENOUGH = 1e-4  # decrement up to which an information is that of the maximum
 MAXIMUM_STEPS = 60
-CHUNK = 2048  # rows at a time in weighted cross-products
+CHUNK = 512  # rows at a time in weighted cross-products
 
 
 @dataclass(frozen=True, slots=True, eq=False)
