@@ -11,7 +11,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 BoolArray = npt.NDArray[np.bool_]
-Refit = Callable[[FloatArray], FloatArray]  # weights (B, n) -> coefficients (B, q), NaN where there is no maximum
+Refit = Callable[[FloatArray], FloatArray]  # weights (B, n) -> log ratios (B, q), NaN where there is no maximum
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -48,7 +48,7 @@ class OtherForms:
     )
     comparison: Name | None = option(None, doc="A comparison of the study whose ratios stand in place of `methods`.")
     changes: tuple[Change, ...] = option(
-        CHANGES, doc="The exposure as a number: per declared unit, per SD, per SD of values capped, per doubling."
+        CHANGES, doc="The exposure as a number: per declared unit, per SD, the same with values capped, per doubling."
     )
     units: Mapping[Name, float] = option(factory=dict, doc="Exposure -> unit of a ratio, where it has no `per`.")
     winsorise_percentile: float = option(99.0, doc="Of values capped: those above this percentile are set to it.")

@@ -17,7 +17,8 @@ from walkrisk.estimates.rows import Estimate, ratio
 from walkrisk.models.batch import fit_batch
 from walkrisk.models.cluster_robust import numbered
 from walkrisk.models.cox import fit_cox
-from walkrisk.models.design import Design
+from walkrisk.models.design import build_design
+from walkrisk.models.fit import fit_model
 from walkrisk.sensitivity.jackknife import Refit, dealt, jackknife
 from walkrisk.studies.bench import Rows
 from walkrisk.studies.fitting import NoEstimate
@@ -102,38 +103,46 @@ def _jackknife_part(ground: Ground, declared: Jackknife, exposure: str) -> Array
         return {"said": np.array([none.diagnostic.warnings])}
     except ValueError as error:
         return {"said": np.array([f"The jackknife: {error}."])}
-    at = list(made.positions)
     return {
-        "without": found.without[:, at],
+        "without": found.without,
         "people": found.people,
-        "errors": np.sqrt(np.diag(found.covariance))[at],
+        "errors": np.sqrt(np.diag(found.covariance)),
         "lost": np.array([found.lost]),
         "strata": np.array([0 if strata is None else int(strata.max()) + 1]),
     }
 
 
 def _refit(made: Contrasts) -> Refit:
+    """Log ratios of the categories (B, k) under weights (B, m) of the rows used; NaN where one is not estimable."""
     fit = made.fit
+    if fit.method == "cox" or fit.conditioned is not None:
+        return lambda weights: np.array([_alone(made, w) for w in weights])
+    y, x, at = fit.outcome, fit.x, list(made.positions)
+    assert y is not None
+
+    def refit(weights: FloatArray) -> FloatArray:
+        found = fit_batch(fit.method, x, y, weights, base=made.weights[fit.rows], likelihood=False).coefficients[:, at]
+        for i in np.flatnonzero(~np.isfinite(found).all(axis=1)):  # a covariate may be constant without this group
+            found[i] = _alone(made, weights[i])
+        return found
+
+    return refit
+
+
+def _alone(made: Contrasts, weights: FloatArray) -> FloatArray:
+    """Log ratios (k,) by a single fit, which leaves out what these people do not determine."""
+    fit, frame = made.fit, made.model.assembled.frame
+    left = np.flatnonzero(fit.rows)[weights > 0]
+    design = build_design({k: v[left] for k, v in frame.columns.items()}, frame.terms(), len(left))
+    w = weights[weights > 0]
     if fit.method == "cox":
-        return partial(_refit_cox, made)
-    assert fit.outcome is not None
-    y, x, w = fit.outcome, fit.x, made.weights[fit.rows]
-    return lambda weights: fit_batch(fit.method, x, y, weights, base=w, likelihood=False).coefficients
-
-
-def _refit_cox(made: Contrasts, weights: FloatArray) -> FloatArray:
-    fit, time = made.fit, made.model.assembled.time
-    assert time is not None
-    matrix = np.column_stack([np.ones(int(fit.rows.sum())), fit.x])
-    names = ("1", *(n for n, e in zip(fit.names, fit.estimated, strict=True) if e))
-    y, t = made.model.assembled.frame.y[fit.rows], time[fit.rows]
-    out = np.full((len(weights), fit.parameters), np.nan)
-    for i, w in enumerate(weights):
-        left = w > 0
-        again = fit_cox(Design(matrix[left], names, {}, {}), t[left], y[left], weights=w[left])
-        if again.converged and again.parameters == fit.parameters:
-            out[i] = again.coefficients[1:]
-    return out
+        time = made.model.assembled.time
+        assert time is not None
+        again = fit_cox(design, time[left], frame.y[left], weights=w)
+    else:
+        again = fit_model(fit.method, design, frame.y[left], weights=w)
+    columns = [int(np.flatnonzero(fit.estimated)[p]) for p in made.positions]
+    return np.where(again.converged & again.estimable[columns], again.coefficients[columns], np.nan)
 
 
 def _jackknife_rows(ground: Ground, declared: Jackknife, exposures: Sequence[str], parts: Sequence[Arrays]) -> Rows:
@@ -172,7 +181,7 @@ def _jackknife_rows(ground: Ground, declared: Jackknife, exposures: Sequence[str
                 )
                 for place, g in enumerate(known, start=1)
             ]
-        blank = emptied(made.rows[0], analysis=declared.id, level="", variance="jackknife", n=made.fit.n)
+        blank = emptied(made.rows[0], analysis=declared.id, level="", variance="jackknife", n=made.fit.n, events=None)
         counted = {"groups": count, "lost": int(found["lost"][0]), "smallest_group": int(people.min())}
         estimates += [replace(blank, stratum=k, estimand="count", estimate=float(v)) for k, v in counted.items()]
     return Rows(estimates=tuple(estimates), points=tuple(points), diagnostics=tuple(diagnostics))
