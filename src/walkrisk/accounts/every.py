@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from walkrisk.accounts import confounding
 from walkrisk.accounts.account import GROUPS, Account, View
 
-ACCOUNTS: tuple[Callable[[View], Iterator[Account]], ...] = ()
+ACCOUNTS: tuple[Callable[[View], Iterator[Account]], ...] = (confounding.accounts,)
 
 
 def every_account(view: View) -> list[Account]:

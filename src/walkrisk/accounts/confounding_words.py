@@ -1,0 +1,62 @@
+"""What the accounts of unmeasured confounding share: their group, names for people, how ratios were turned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from walkrisk.accounts.account import View
+from walkrisk.estimates.numbers import ratio_interval
+from walkrisk.estimates.rows import Estimate
+from walkrisk.sensitivity.confounding import is_rare
+from walkrisk.tables.cells import ABSENT, difference
+
+GROUP = "Unmeasured confounding"
+BIAS_FACTOR = (
+    "A confounder related to the exposure by a ratio a and to the outcome by a ratio b can move a risk ratio by the "
+    "factor ab/(a + b - 1) at most (Ding and VanderWeele, 2016)."
+)
+
+
+def followed(view: View, exposures: Sequence[str]) -> tuple[str, ...]:
+    """The exposures of an analysis: its own, or those followed through."""
+    return tuple(exposures) or view.followed
+
+
+def name_of(view: View, covariate: str) -> str:
+    """A covariate, or an exposure that is one, for people."""
+    if covariate in view.exposures:
+        return view.label(covariate)
+    variable = view.variables.get(covariate)
+    return (variable.label if variable else "") or covariate
+
+
+def conversion(view: View, rare: bool | None) -> tuple[str, ...]:
+    """How a ratio that is no risk ratio was turned into one."""
+    estimand = next((e.estimand for e in view.rows(view.analysis.id, model=view.analysis.models[0])), "risk_ratio")
+    if estimand not in ("odds_ratio", "hazard_ratio"):
+        return ()
+    what = "Odds" if estimand == "odds_ratio" else "Hazard"
+    why = "fewer than 15 per cent of those analysed had it" if rare is None else "this was declared"
+    if rare is None:
+        fits = [d for d in view.results.diagnostics if d.analysis == view.analysis.id]
+        rare = all(is_rare(d.events, d.n) for d in fits)
+        why = why if rare else "15 per cent or more of those analysed had it"
+    taken = "as rare" if rare else "as common"
+    turned = "so the ratios stand for risk ratios" if rare else "so the ratios were first turned into risk ratios"
+    return (f"{what} ratios: the outcome was taken {taken}, as {why}, {turned}.",)
+
+
+def main_rows_of(view: View, exposure: str, level: str) -> list[Estimate]:
+    """The main row of a category, whatever it estimates."""
+    wanted = ("risk_ratio", "odds_ratio", "hazard_ratio", "risk_difference")
+    model = view.analysis.models[0]
+    return view.rows(view.analysis.id, exposure=exposure, level=level, model=model, estimand=wanted)
+
+
+def shown_estimate(e: Estimate | None) -> str:
+    """A ratio or difference with its limits as a table has it."""
+    if e is None or e.estimate is None:
+        return ABSENT
+    if e.estimand == "risk_difference":
+        return difference(e)
+    return ratio_interval(e.estimate, e.conf_low, e.conf_high)
