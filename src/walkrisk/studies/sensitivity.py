@@ -17,6 +17,7 @@ from walkrisk.studies.confounding import (
 from walkrisk.studies.losses import LossWeights, WorstCases
 from walkrisk.studies.measurement import Calibration, MisclassifiedOutcome, Reliability, Simex
 from walkrisk.studies.missing_data import Imputation
+from walkrisk.studies.multiverse import Multiverse
 from walkrisk.studies.precision import Power
 from walkrisk.studies.robustness import Influence, Jackknife, OtherForms
 from walkrisk.studies.selection import LeaveOneOut, NegativeControl
@@ -47,6 +48,7 @@ class Sensitivity:
     misclassified_outcomes: tuple[MisclassifiedOutcome, ...] = ()
     leave_one_out: tuple[LeaveOneOut, ...] = ()
     negative_controls: tuple[NegativeControl, ...] = ()
+    multiverses: tuple[Multiverse, ...] = ()
     influence: tuple[Influence, ...] = ()
     jackknives: tuple[Jackknife, ...] = ()
     other_forms: tuple[OtherForms, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from walkrisk.studies import confounding_checks, losses, measurement, missing_data, robustness_checks
+from walkrisk.studies import confounding_checks, losses, measurement, missing_data, multiverse_checks, robustness_checks
 from walkrisk.studies.faults import Faults
 from walkrisk.studies.kinds import categorical, category_names
 from walkrisk.studies.sensitivity import declares_any, ids
@@ -34,4 +34,5 @@ def check_sensitivity(study: Study, known: list[str], faults: Faults) -> None:
     losses.check_worst(s.worst_cases, study, faults)
     confounding_checks.check(s, study, known, faults)
     measurement.check(study, faults)
+    multiverse_checks.check(s.multiverses, study, known, faults)
     robustness_checks.check(study, known, faults)
