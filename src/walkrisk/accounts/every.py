@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from walkrisk.accounts import confounding
+from walkrisk.accounts import confounding, forms, precision, robustness, selection
 from walkrisk.accounts.account import GROUPS, Account, View
 
-ACCOUNTS: tuple[Callable[[View], Iterator[Account]], ...] = (confounding.accounts,)
+ACCOUNTS: tuple[Callable[[View], Iterator[Account]], ...] = (
+    confounding.accounts,
+    selection.accounts,
+    robustness.accounts,
+    forms.accounts,
+    precision.accounts,
+)
 
 
 def every_account(view: View) -> list[Account]:

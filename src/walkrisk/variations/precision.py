@@ -36,6 +36,7 @@ from walkrisk.variations.variation import Arrays, Part, Variation
 FloatArray = npt.NDArray[np.float64]
 
 SIMULATED = "modified_poisson"  # how each simulated study is analysed
+CLOSED = "closed_form"
 GRID = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.97)  # powers, by the closed form, of the ratios simulated by default
 DRAWN = 25  # points of the closed-form curve
 
@@ -143,6 +144,11 @@ def sides(declared: Power) -> list[tuple[int, str]]:
     return [(s, name) for s, name in wanted if declared.direction in (name, "both")]
 
 
+def stratum_of(side: str, power: float | None = None) -> str:
+    """The stratum of a row: on which side of 1, with what power; or a true ratio of 1."""
+    return "true ratio 1" if power is None else f"{side} 1, power {power:g}"
+
+
 def _trials(declared: Power, exposure: str) -> Iterator[_Trial]:
     yield _Trial(exposure, 0, 0, 1.0, None)
     for side, _ in sides(declared):
@@ -228,7 +234,7 @@ def _closed_points(
             analysis=declared.id,
             exposure=made.row.exposure,
             level=made.level,
-            series="closed_form",
+            series=CLOSED,
             item=name,
             x=math.exp(log_ratio),
             y=closed_power(made.design, log_ratio, z),
@@ -245,11 +251,11 @@ def _at_one(declared: Power, made: _AtHand, found: FloatArray, z: float) -> list
     """How often a ratio of 1 is called one, and how wide intervals are then: upper over lower limit."""
     low, high = _wilson(found[1], declared.replicates)
     size = replace(
-        made.row, stratum="true ratio 1", estimate=found[1] / declared.replicates, conf_low=low, conf_high=high
+        made.row, stratum=stratum_of("one"), estimate=found[1] / declared.replicates, conf_low=low, conf_high=high
     )
-    width = replace(made.row, stratum="true ratio 1", estimand="interval_ratio", estimate=math.exp(2 * z * found[3]))
+    width = replace(made.row, stratum=stratum_of("one"), estimand="interval_ratio", estimate=math.exp(2 * z * found[3]))
     closed = math.exp(2 * z * expected_error(made.design, 0.0))
-    return [size, width, replace(width, method="closed_form", estimate=closed)]
+    return [size, width, replace(width, method=CLOSED, estimate=closed)]
 
 
 def _minimal(
@@ -266,9 +272,9 @@ def _minimal(
         curve = None
         said.append(f"Ratios {name} 1: {error}")
     for power in declared.powers:
-        blank = replace(made.row, stratum=f"{name} 1, power {power:g}", estimand="minimal_detectable_ratio")
+        blank = replace(made.row, stratum=stratum_of(name, power), estimand="minimal_detectable_ratio")
         closed = closed_minimal(made.design, power, z, sign=sign)
-        rows.append(replace(blank, method="closed_form", estimate=None if closed is None else math.exp(closed)))
+        rows.append(replace(blank, method=CLOSED, estimate=None if closed is None else math.exp(closed)))
         least = minimal_ratio(made.design, curve, power, sign=sign) if curve else None
         if least is None:
             rows.append(blank)
