@@ -1,0 +1,242 @@
+"""Multiple imputation beside complete cases: table, sentences, how the chains went, shifts not at random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from walkrisk.accounts.account import Account, Line, View
+from walkrisk.accounts.facts import Sentence, count_of, derived, number_of, ratio_of, sentence, setting, words
+from walkrisk.accounts.missing_data_figures import drawings
+from walkrisk.accounts.missing_data_words import (
+    methods,
+    name_of,
+    scale_of,
+    shifted_name,
+    variant_ends,
+)
+from walkrisk.estimates.numbers import fixed, ratio_interval
+from walkrisk.estimates.results import Point
+from walkrisk.estimates.rows import Estimate
+from walkrisk.sensitivity.imputation import MIXED
+from walkrisk.studies.missing_data import Delta, Imputation, outcome_of
+from walkrisk.tables.cells import ABSENT
+from walkrisk.tables.table import Head, Row, Table
+from walkrisk.variations.missing_data_rows import variant_name, variant_of
+
+GROUP = "Missing data"
+
+
+def accounts(view: View) -> Iterator[Account]:
+    """An account of every declared imputation."""
+    for declared in view.study.sensitivity.imputations:
+        found = view.points(declared.id, "missing")
+        yield Account(
+            id=declared.id,
+            title=declared.title,
+            group=GROUP,
+            methods=tuple(methods(view, declared, found)),
+            sentences=tuple(_sentences(view, declared)) if found else tuple(_nothing(view, declared)),
+            tables=(_table(view, declared),),
+            drawings=tuple(drawings(view, declared)) if found else (),
+            lines=tuple(_lines(view, declared)),
+        )
+
+
+def _nothing(view: View, declared: Imputation) -> Iterator[Sentence]:
+    names = ", ".join(name_of(view, n) for n in declared.impute)
+    yield sentence(
+        "Nothing was missing in {names} among those who may be analysed, so {title} is the main analysis.",
+        names=words(names),
+        title=words(declared.title),
+    )
+
+
+def _sentences(view: View, declared: Imputation) -> Iterator[Sentence]:
+    whole = view.points(declared.id, "imputed people")[0]
+    lacking = view.points(declared.id, "missing")
+    if whole.n is not None and whole.n >= view.guard.min_cell:
+        yield sentence(
+            "Of {n} people who may be analysed, {k} ({share}) lacked at least one of {v} imputed variables.",
+            n=number_of(whole, "x", "count"),
+            k=number_of(whole, "n", "count"),
+            share=number_of(whole, "y", "percent1"),
+            v=derived(len(lacking)),
+        )
+    else:
+        yield sentence(
+            "Of {n} people who may be analysed, {k} lacked at least one of {v} imputed variables.",
+            n=number_of(whole, "x", "count"),
+            k=count_of(whole, "n", view.guard.min_cell),
+            v=derived(len(lacking)),
+        )
+    for exposure in view.followed:
+        yield from _ratio_sentence(view, declared, exposure)
+    yield from _convergence(view, declared)
+    for delta in declared.deltas:
+        for exposure in view.followed:
+            yield from _shift_sentences(view, declared, delta, exposure)
+
+
+def _ratio_sentence(view: View, declared: Imputation, exposure: str) -> Iterator[Sentence]:
+    level = view.headline(exposure)
+    row = next(iter(view.rows(declared.id, exposure=exposure, level=level, stratum="")), None)
+    fmi = _point(view, declared, "fmi", exposure, level)
+    if row is None or fmi is None:
+        return
+    yield sentence(
+        "{exposure}, {level}: with {m} imputed sets the ratio was {rr}, against {main} among complete cases; the "
+        "fraction of missing information was {fmi}.",
+        exposure=words(view.label(exposure)),
+        level=words(view.category(exposure, level)),
+        m=setting(declared.sets),
+        rr=ratio_of(row),
+        main=ratio_of(view.main(exposure, level)),
+        fmi=number_of(fmi, "y", "percent1"),
+    )
+
+
+def _convergence(view: View, declared: Imputation) -> Iterator[Sentence]:
+    known = [p for p in view.points(declared.id, "r_hat") if p.y is not None]
+    if not known:
+        return
+    worst = max(known, key=lambda p: p.y or 0.0)
+    yield sentence(
+        "The Gelman-Rubin statistic of the chains' means was largest for {variable}, {value}; it was above {limit} for "
+        "{k} of {v} variables.",
+        variable=words(name_of(view, worst.item)),
+        value=number_of(worst, "y", "fixed2"),
+        limit=setting(MIXED),
+        k=derived(sum((p.y or 0.0) > MIXED for p in known)),
+        v=derived(len(known)),
+    )
+
+
+def _shift_sentences(view: View, declared: Imputation, delta: Delta, exposure: str) -> Iterator[Sentence]:
+    level = view.headline(exposure)
+    ends = [_shifted(view, declared, delta, v, exposure, level) for v in variant_ends(delta)]
+    if any(e is None for e in ends):
+        return
+    low, high = ends
+    assert low is not None
+    assert high is not None
+    common = {
+        "name": words(shifted_name(view, delta)),
+        "exposure": words(view.label(exposure)),
+        "level": words(view.category(exposure, level)),
+    }
+    first, last = variant_ends(delta)
+    yield sentence(
+        "With imputed values of {name} shifted by {first} {scale} the ratio of {exposure}, {level}, was {low}; shifted "
+        "by {last} it was {high}.",
+        first=setting(_signed(first)),
+        last=setting(_signed(last)),
+        scale=words(scale_of(view, declared, delta)),
+        low=ratio_of(low),
+        high=ratio_of(high),
+        **common,
+    )
+    for estimand, found, none in (
+        (
+            "tipping_point",
+            "The ratio reached no association",
+            "No shift on this grid brought the ratio to no association",
+        ),
+        (
+            "tipping_point_interval",
+            "Its interval changed between holding and leaving out no association",
+            "No shift on this grid changed whether its interval holds no association",
+        ),
+    ):
+        rows = view.rows(declared.id, exposure=exposure, level=level, stratum=variant_name(delta), estimand=estimand)
+        if rows and rows[0].estimate is not None:
+            yield sentence(
+                f"{found} at a shift of {{tip}} ({{exposure}}, {{level}}; {{name}}).",
+                tip=number_of(rows[0], "estimate", "fixed2"),
+                **common,
+            )
+        elif rows:
+            yield sentence(f"{none} ({{exposure}}, {{level}}; {{name}}).", **common)
+
+
+def _signed(value: float) -> str:
+    return "no shift" if value == 0 else f"{value:+g}".replace("-", "−")
+
+
+def _table(view: View, declared: Imputation) -> Table:
+    events = view.study.outcomes[outcome_of(view.study)].event_word
+    counts = (Head("No. of people"), Head(f"No. of {events}"), Head("Ratio (95% CI)".replace("95", _level(view))))
+    header = (
+        Head("Category", words=True),
+        Head("Complete cases", parts=counts),
+        Head(f"{declared.sets} imputed sets", parts=counts),
+        Head("Fraction of missing information, %"),
+        Head("Relative efficiency, %"),
+    )
+    rows: list[Row] = []
+    for exposure in view.followed:
+        rows.append(Row(cells=(view.label(exposure),), kind="heading"))
+        for level in (view.reference(exposure), *view.levels(exposure)):
+            mine = next(iter(view.rows(declared.id, exposure=exposure, level=level, stratum="")), None)
+            cells = (*_cells(view, view.main(exposure, level)), *_cells(view, mine))
+            own = [_point(view, declared, series, exposure, level) for series in ("fmi", "relative efficiency")]
+            measures = tuple(ABSENT if p is None or p.y is None else fixed(100 * p.y, 1) for p in own)
+            rows.append(Row(cells=(view.category(exposure, level), *cells, *measures), indent=1))
+    note = (
+        "Counts of imputed sets are their mean. Ratios are pooled by Rubin's rules, with Student's t limits on Barnard "
+        "and Rubin's degrees of freedom; relative efficiency is that of this number of sets against infinitely many. "
+        "Limits in names of categories are those of the complete cases."
+    )
+    return Table(
+        id=f"{declared.id}_ratios",
+        title=f"{declared.title}: complete cases and imputed sets",
+        header=header,
+        rows=tuple(rows),
+        notes=(note,),
+    )
+
+
+def _level(view: View) -> str:
+    return f"{100 * view.study.settings.conf_level:g}"
+
+
+def _cells(view: View, row: Estimate | None) -> tuple[str, str, str]:
+    if row is None:
+        return ABSENT, ABSENT, ABSENT
+    n, events = view.guard.counts(row)
+    if row.estimate is None:
+        return n, events, "not estimable"
+    return n, events, ratio_interval(row.estimate, row.conf_low, row.conf_high)
+
+
+def _point(view: View, declared: Imputation, series: str, exposure: str, level: str) -> Point | None:
+    points = view.points(declared.id, series, exposure=exposure)
+    return next((p for p in points if p.level == level and p.item == view.variance), None)
+
+
+def _shifted(
+    view: View, declared: Imputation, delta: Delta, value: float, exposure: str, level: str
+) -> Estimate | None:
+    stratum = variant_of(delta, value)
+    return next(iter(view.rows(declared.id, exposure=exposure, level=level, stratum=stratum)), None)
+
+
+def _lines(view: View, declared: Imputation) -> Iterator[Line]:
+    rows = view.rows(declared.id, stratum="")
+    yield Line(f"{declared.title}, {declared.sets} sets", tuple(rows))
+    for delta in declared.deltas:
+        value = _furthest(view, declared, delta)
+        if value is not None:
+            label = f"{declared.title}, {shifted_name(view, delta)} {_signed(value)}"
+            yield Line(label, tuple(view.rows(declared.id, stratum=variant_of(delta, value))))
+
+
+def _furthest(view: View, declared: Imputation, delta: Delta) -> float | None:
+    """The end of a grid whose ratio in the summary is the nearer to no association, or the further beyond it."""
+    exposure = view.followed[0]
+    level = view.headline(exposure)
+    main = view.main(exposure, level).estimate
+    found = {v: e.estimate for v in variant_ends(delta) if (e := _shifted(view, declared, delta, v, exposure, level))}
+    known = {v: e for v, e in found.items() if e is not None}
+    if main is None or not known:
+        return None
+    return max(known, key=known.__getitem__) if main < 1 else min(known, key=known.__getitem__)
