@@ -22,7 +22,7 @@ from walkrisk.accounts.selection import cell, shown
 from walkrisk.estimates.disclosure import RATIOS
 from walkrisk.estimates.numbers import fixed
 from walkrisk.estimates.rows import Estimate
-from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
+from walkrisk.figures.forest import ForestRow, forest_figure
 from walkrisk.studies.robustness import CHANGES, OtherForms
 from walkrisk.tables.cells import ABSENT, difference
 from walkrisk.tables.ratios import SHORT
@@ -123,20 +123,15 @@ def _sentences(view: View, declared: OtherForms, exposure: str) -> Iterator[Sent
     for row in view.rows(declared.id, exposure=exposure, level=level, estimand="risk_difference"):
         if row.estimate is not None and row.conf_low is not None:
             yield sentence(
-                "{exposure}: the risk difference of {level} by {method} was {value} ({low} to {high}).",
+                "{exposure}: the risk difference of {level} was {value} ({low} to {high}; method: {method}).",
                 exposure=words(view.label(exposure)),
                 level=words(view.category(exposure, level)),
-                method=words(_called(row.stratum)),
+                method=words(LABELS.get(row.stratum, row.stratum)),
                 value=number_of(row, "estimate", "percent1"),
                 low=number_of(row, "conf_low", "percent1"),
                 high=number_of(row, "conf_high", "percent1"),
             )
     yield from _as_number(view, declared, exposure)
-
-
-def _called(method: str) -> str:
-    label = LABELS.get(method, method)
-    return label[:1].lower() + label[1:] if label[1:2].islower() else label
 
 
 def _as_number(view: View, declared: OtherForms, exposure: str) -> Iterator[Sentence]:
@@ -151,7 +146,7 @@ def _as_number(view: View, declared: OtherForms, exposure: str) -> Iterator[Sent
         if change == "unit":
             told.append("{unit} per {step} {unit_name}")
             facts |= {
-                "step": number_of(units[change], "y", _decimals(units[change].y)),
+                "step": setting(units[change].y or 1.0),
                 "unit_name": _unit(view, exposure),
             }
         elif change == "sd":
@@ -203,7 +198,7 @@ def _labels(view: View, declared: OtherForms, exposure: str) -> dict[str, str]:
         return f"{fixed(points.get(change), places + more)} {unit}".strip()
 
     return {
-        "unit": f"Per {size('unit', 1)}",
+        "unit": f"Per {points.get('unit') or 1.0:g} {unit}".strip(),
         "sd": f"Per SD ({size('sd', 1)})",
         "winsorised_sd": f"Per SD, values capped at percentile {declared.winsorise_percentile:g}",
         "doubling": "Per doubling",
@@ -257,7 +252,7 @@ def _drawing(view: View, declared: OtherForms, exposures: Sequence[str]) -> Draw
     for change in CHANGES:
         found = [next(iter(view.rows(declared.id, exposure=e, stratum=change)), None) for e in exposures]
         if any(found):
-            numbers.append(ForestRow(label=plain[change], cells=tuple(map(_cell, found))))
+            numbers.append(ForestRow(label=plain[change], cells=tuple(map(cell, found))))
     if numbers:
         made += [ForestRow(label="As a number"), *numbers]
     panels = [f"{view.label(e)}: {view.category(e, view.headline(e))}" for e in exposures]
@@ -270,7 +265,3 @@ def _drawing(view: View, declared: OtherForms, exposures: Sequence[str]) -> Draw
     )
     caption = "The main contrast by other methods, and the ratio of the exposure as a number; units stand in the table."
     return Drawing(f"figure_{declared.id}", declared.title, caption, figure)
-
-
-def _cell(row: Estimate | None) -> ForestCell | None:
-    return cell(row)

@@ -318,7 +318,7 @@ def _jackknife_drawings(view: View, declared: Jackknife, exposures: Sequence[str
                 x_label="Groups left out, in order of the ratio",
                 y_label="Ratio without the group",
                 marks=[Mark(kind="dots", x=[p.x for p in points], y=[p.y for p in points])],
-                horizontal=[(view.main(exposure, level).estimate or 1.0, "everyone")],
+                horizontal=[(view.main(exposure, level).estimate or 1.0, "")],
                 log_y=True,
             )
         )

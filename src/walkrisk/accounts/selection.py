@@ -11,6 +11,7 @@ from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
 from walkrisk.studies.kinds import category_names
 from walkrisk.studies.selection import LeaveOneOut, NegativeControl
+from walkrisk.tables.categories import level_names
 from walkrisk.tables.cells import ABSENT
 from walkrisk.tables.table import Head, Row, Table
 from walkrisk.variations.selection import WITHOUT, control_exposures
@@ -227,7 +228,7 @@ def _control_sentences(view: View, declared: NegativeControl, exposure: str, out
     label = view.study.outcomes[declared.outcome].label if declared.outcome else outcome
     facts = {
         "exposure": words(view.label(exposure)),
-        "level": words(view.category(exposure, own)),
+        "level": words(_category(view, declared, exposure, own)),
         "control": words(label),
         "ratio": ratio_of(control),
         "holds": words(_holds(control)),
@@ -248,6 +249,14 @@ def _control_sentences(view: View, declared: NegativeControl, exposure: str, out
         )
 
 
+def _category(view: View, declared: NegativeControl, exposure: str, level: str) -> str:
+    """A category with its limits in this analysis."""
+    label, levels = view.exposures[exposure], category_names(view.study, exposure)
+    named = level_names(levels, view.results.cutpoints, declared.id, label, view.exposures)
+    text = ", ".join(named.get(level, (level,)))
+    return level if text == level else f"{level} ({text} {label.unit})".replace(" )", ")")
+
+
 def _holds(row: Estimate) -> str:
     low, high = row.conf_low or 0.0, row.conf_high or float("inf")
     return "holds" if low <= 1.0 <= high else "does not hold"
@@ -262,7 +271,7 @@ def _control_table(view: View, declared: NegativeControl, exposures: Sequence[st
         for r in view.rows(declared.id, exposure=exposure):
             n, events = view.guard.counts(r)
             beside = (shown(main.get(r.level)),) if declared.outcome else ()
-            named = view.category(exposure, r.level) if r.level in category_names(view.study, exposure) else r.level
+            named = _category(view, declared, exposure, r.level)
             rows.append(Row(cells=(named, n, events, shown(r), *beside), indent=int(len(exposures) > 1)))
     control = view.study.outcomes[declared.outcome].label if declared.outcome else outcome
     heads = [Head("Category", words=True), Head("No. of participants"), Head("No. of events"), Head(control)]

@@ -27,7 +27,7 @@ class Jackknife:
     """The main ratios without each group of people in turn, and their standard errors by the jackknife."""
 
     id: Name = option(doc="Name of the analysis in the results.")
-    title: str = "Leaving out one area or cluster at a time"
+    title: str = "Jackknife over groups of people"
     over: Name | None = option(None, doc="The variable that numbers the groups; by default design.cluster.")
     strata: Name | None = option(None, doc="A variable within whose values the groups lie (sampling strata).")
     random_groups: int | None = option(None, doc="Deal people at random to so many groups instead.")

@@ -36,8 +36,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
 REFITTED = 20  # people whose one-step change is largest, fitted again without each
-BINS = 40  # of the histogram of changes, to either side twenty
-HALF_THRESHOLDS = 0.5  # width of a bin in thresholds
+BINS = 64  # of the histogram of changes, half of them to either side of 0
+WIDTH = 0.25  # width of a bin in thresholds
 TARGETS = ("null", "limit")
 
 
@@ -62,7 +62,7 @@ def _influence_part(ground: Ground, exposure: str) -> Arrays:
     for row, position in zip(made.rows, made.positions, strict=True):
         assert row.std_error is not None
         moves = one[:, position] / row.std_error
-        edges = np.asarray(threshold * HALF_THRESHOLDS * (np.arange(BINS + 1) - BINS / 2), dtype=np.float64)
+        edges = np.asarray(threshold * WIDTH * (np.arange(BINS + 1) - BINS / 2), dtype=np.float64)
         largest = np.argsort(-np.abs(np.nan_to_num(moves)), kind="stable")[:REFITTED]
         exact = _exactly(fit, largest, position) / row.std_error
         at = int(np.argmax(np.abs(exact)))
@@ -171,8 +171,8 @@ def _influence_rows(ground: Ground, declared: Influence, exposures: Sequence[str
                     exposure=exposure,
                     level=row.level,
                     series="changes",
-                    x=threshold * HALF_THRESHOLDS * (j - BINS / 2),
-                    high=threshold * HALF_THRESHOLDS * (j + 1 - BINS / 2),
+                    x=threshold * WIDTH * (j - BINS / 2),
+                    high=threshold * WIDTH * (j + 1 - BINS / 2),
                     n=int(count),
                 )
                 for j, count in enumerate(found["counts"][i])
@@ -203,4 +203,12 @@ def _influence_estimates(blank: Estimate, found: Arrays) -> Iterator[Estimate]:
         yield row(f"to_{target}", "count", needed)
         yield row(f"to_{target}", "share", needed / blank.n if blank.n else math.nan)
         ratio_then, low, high = (None if math.isnan(v) else float(v) for v in found["then"][j])
-        yield replace(blank, stratum=f"without_to_{target}", estimate=ratio_then, conf_low=low, conf_high=high)
+        yield replace(
+            blank,
+            stratum=f"without_to_{target}",
+            n=None,
+            events=None,
+            estimate=ratio_then,
+            conf_low=low,
+            conf_high=high,
+        )
