@@ -53,7 +53,7 @@ def _strata(view: View, id_: str) -> list[str]:
 def _called(view: View, declared: Benchmarks | None, stratum: str) -> str:
     if declared is not None and stratum in declared.groups:
         parts = ", ".join(name_of(view, c) for c in declared.groups[stratum])
-        return f"{stratum.replace('_', ' ')} ({parts})"
+        return f"{stratum.replace('_', ' ').capitalize()} ({parts})"
     return name_of(view, stratum)
 
 

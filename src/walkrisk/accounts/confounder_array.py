@@ -87,7 +87,7 @@ def _heat_map(view: View, declared: ConfounderArray, exposure: str) -> Drawing:
                 y_names=[name for name, _ in rows],
                 values=values,
                 texts=[["" if p.y is None else ratio(p.y) for p in points] for points in shown],
-                strong=np.array([[_excludes(p) for p in points] for points in shown]),
+                strong=np.array([[p.y is not None and not _excludes(p) for p in points] for points in shown]),
             )
         )
     level = view.headline(exposure)
@@ -95,11 +95,12 @@ def _heat_map(view: View, declared: ConfounderArray, exposure: str) -> Drawing:
         f"{view.label(exposure)}, {view.category(exposure, level)}: adjusted ratio for each prevalence of a binary "
         "confounder in the category and in the reference, and each ratio of it with the outcome."
     )
+    impossible = any(np.isnan(p.values).any() for p in panels)
     figure = heat_map_figure(
         panels,
         x_label=f"Prevalence in {level}",
         y_label=f"Prevalence in {view.reference(exposure)}",
-        key="Framed and bold: the interval leaves out 1. Grey: impossible.",
+        key="Framed and bold: the interval holds 1." + (" Grey: impossible." if impossible else ""),
         simulated=view.simulated,
     )
     return Drawing(f"{declared.id}_{exposure}_figure", f"{declared.title}: {view.label(exposure)}", caption, figure)

@@ -211,6 +211,7 @@ def _panel(view: View, declared: Declared, exposure: str) -> Panel | None:
         marks=marks,
         vertical=[(1.0, ""), *([(main, "main analysis")] if main is not None else [])],
         log_x=True,
+        y_limits=(0.0, 1.18 * max(p.y or 0.0 for p in points)),
     )
 
 

@@ -130,9 +130,18 @@ def _evalue_panel(view: View, declared: EValueCurves, exposure: str) -> Panel | 
         Mark(kind="line", x=[p.x for p in limits], y=[p.y for p in limits], label="Of its limit", colour=1),
     ]
     highest = max(p.y or 1.0 for p in points)
-    bottom = 1 - 0.06 * (highest - 1)
-    above = [bottom if (p.y or 0.0) > 1.0 else None for p in limits]
-    marks.append(Mark(kind="dots", x=[p.x for p in limits], y=above, label="Limit's E-value above 1", colour=2))
+    bottom, top = 1 - 0.09 * (highest - 1), 1 - 0.03 * (highest - 1)
+    above = [(p.y or 0.0) > 1.0 for p in limits]
+    marks.append(
+        Mark(
+            kind="band",
+            x=[p.x for p in limits],
+            low=[bottom if is_above else None for is_above in above],
+            high=[top if is_above else None for is_above in above],
+            label="Limit's E-value above 1",
+            colour=2,
+        )
+    )
     label = view.exposures[exposure]
     return Panel(
         title=label.label,

@@ -106,19 +106,20 @@ def _draw(ax: Axes, panel: ContourPanel, plot_in: float) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks(ticks, tick_texts(ticks))
         axis.set_ticks([], minor=True)
-    for line in panel.lines:
-        ax.plot(line.x, line.y, **_STYLES[line.kind])
     taken: list[tuple[float, float]] = []
     per_in = plot_in / math.log(panel.largest)
     for line in panel.lines:
         place = _on_diagonal(line)
+        if line.kind != "contour":
+            ax.plot(line.x, line.y, **_STYLES[line.kind])
         if not line.label or place is None:
             continue
         at = math.log(place) * per_in
         near = any(abs(at - other) < _CLEAR_IN for other, _ in taken)
         if near or not _EDGE_IN < at < plot_in - _EDGE_IN:
-            continue
+            continue  # a contour without room for its number would say nothing
         taken.append((at, at))
+        ax.plot(line.x, line.y, **_STYLES[line.kind])
         ax.text(
             place, place, line.label, size=r.SMALL_PT, color=r.QUIET, ha="center", va="center", zorder=4, bbox=_PAPER
         )
@@ -151,7 +152,8 @@ def _put_marks(
     )
     placed = list(taken)
     for mark, (x, y) in zip(inside, dots, strict=True):
-        dx, dy = min(_directions(), key=lambda d: _crowded((x + d[0], y + d[1]), [*dots, *placed], plot_in))
+        others = [*(d for d in dots if d != (x, y)), *placed]
+        dx, dy = min(_directions(), key=lambda d: _crowded((x + d[0], y + d[1]), others, plot_in))
         placed.append((x + dx, y + dy))
         ax.annotate(
             str(mark.number),
@@ -168,7 +170,7 @@ def _put_marks(
 
 
 def _directions() -> Iterator[tuple[float, float]]:
-    for distance in (0.13, 0.24, 0.36, 0.5):
+    for distance in (0.12, 0.2, 0.3, 0.42):
         for turn in range(12):
             angle = math.pi * (0.25 + turn / 6)
             yield distance * math.cos(angle), distance * math.sin(angle)

@@ -34,7 +34,7 @@ Whole = EValueCurves | Benchmarks | Contours | ConfounderArray
 MEASURES = {"risk_ratio": "RR", "odds_ratio": "OR", "hazard_ratio": "HR"}
 MOST_CONTOURS = 7
 CONTOUR_STEPS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-CONTOUR_POINTS = 60
+CONTOUR_POINTS = 40
 NARROWEST, WIDEST = 2.0, 20.0
 
 
@@ -179,7 +179,7 @@ def _contours(bench: Bench, declared: Contours, exposure: str) -> Rows:
     ]
     ratio = ends[0]
     assert ratio is not None
-    largest = declared.largest or min(max(NARROWEST, math.ceil(2.6 * evalue(ratio).point) / 2), WIDEST)
+    largest = declared.largest or _axes(bench, declared)
     lines = [("contour", ratio, target) for target in _targets(ratio, largest)]
     lines.append(("contour_estimate", ratio, 1.0))
     near = ends[1] if ratio > 1 else ends[2]
@@ -192,6 +192,24 @@ def _contours(bench: Bench, declared: Contours, exposure: str) -> Rows:
     ]
     points.append(Point(analysis=declared.id, exposure=exposure, level=row.level, series="end", x=largest, y=largest))
     return Rows(points=tuple(points))
+
+
+def _axes(bench: Bench, declared: Contours) -> float:
+    """Where the axes of every exposure end: above the E-values, and the associations of covariates that are marked."""
+    marks = [b for b in bench.study.sensitivity.benchmarks if b.id == declared.benchmarks]
+    ends = [NARROWEST]
+    for exposure in declared.exposures or exposures_of(bench.study):
+        row, _, fit = _main_row(bench, exposure)
+        if row.estimate is not None:
+            rare = rare_outcome(declared.rare, fit)
+            ends.append(1.3 * evalue(row.estimate, measure=MEASURES[row.estimand], rare=rare).point)
+        ends += [
+            1.1 * e.estimate
+            for b in marks
+            for e in benchmark_rows(bench, b, exposure).estimates
+            if e.level == row.level and e.estimand in ("exposure_association", "outcome_association") and e.estimate
+        ]
+    return min(math.ceil(2 * max(ends)) / 2, WIDEST)
 
 
 def _targets(ratio: float, largest: float) -> list[float]:
@@ -211,9 +229,11 @@ def _line(ratio: float, target: float, largest: float) -> Iterator[tuple[float, 
     factor = max(ratio / target, target / ratio)
     if factor <= 1 or factor >= bias_factor(largest, largest):
         return
-    least = factor * (largest - 1) / (largest - factor)
-    x = np.geomspace(least, largest, CONTOUR_POINTS)
-    yield from zip(x.tolist(), np.minimum(contour(ratio, target, x), largest).tolist(), strict=True)
+    same = evalue(factor).point
+    x = np.geomspace(same, largest, CONTOUR_POINTS)
+    half = list(zip(x.tolist(), contour(ratio, target, x).tolist(), strict=True))
+    yield from ((y, x) for x, y in reversed(half[1:]))  # both associations stand for each other
+    yield from half
 
 
 def _array(bench: Bench, declared: ConfounderArray, exposure: str) -> Rows:

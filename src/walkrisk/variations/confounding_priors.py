@@ -42,7 +42,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 BLOCK = 50  # refits of a part
-BINS = 60
+FEWEST_BINS, MOST_BINS = 10, 40
 PARAMETERS, ERROR, RECORDS, RECORDS_ERROR = range(4)  # the random streams of an exposure
 SYSTEMATIC, ON_RECORDS = "_systematic", "_records"
 
@@ -356,7 +356,8 @@ def _distribution(declared: Declared, adjusted: Adjusted, made: CorrectedRatios,
             low, high = np.quantile(logs, [0.001, 0.999])
             if high - low < 1e-9:
                 continue  # constants have no distribution
-            heights, edges = np.histogram(logs, bins=BINS, range=(low, high))
+            bins = int(np.clip(1.5 * np.cbrt(len(logs)), FEWEST_BINS, MOST_BINS))
+            heights, edges = np.histogram(logs, bins=bins, range=(low, high))
             density = heights / (len(logs) * (edges[1] - edges[0]))
             middles = np.exp((edges[:-1] + edges[1:]) / 2)
             points += [
