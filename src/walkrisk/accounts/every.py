@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from walkrisk.accounts import confounding, forms, missing_data, precision, robustness, selection
+from walkrisk.accounts import confounding, forms, losses, missing_data, precision, robustness, selection
 from walkrisk.accounts.account import GROUPS, Account, View
 
 ACCOUNTS: tuple[Callable[[View], Iterator[Account]], ...] = (
     missing_data.accounts,
+    losses.accounts,
     confounding.accounts,
     selection.accounts,
     robustness.accounts,

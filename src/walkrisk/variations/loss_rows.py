@@ -188,7 +188,14 @@ def _balance_points(declared: LossWeights, sets: Sequence[Arrays]) -> Iterator[P
             x=_finite(values[0]),
             y=_finite(values[1]),
         )
+    yield from _largest(declared, sets)
     yield from _chances(declared, sets)
+
+
+def _largest(declared: LossWeights, sets: Sequence[Arrays]) -> Iterator[Point]:
+    """The largest absolute standardised differences of all: x without weights, y with them."""
+    values = np.array([np.nanmax(np.abs(s["balance"][:, :2]), axis=0) for s in sets]).mean(axis=0)
+    yield Point(analysis=declared.id, series="balance_largest", x=_finite(values[0]), y=_finite(values[1]))
 
 
 def _chances(declared: LossWeights, sets: Sequence[Arrays]) -> Iterator[Point]:

@@ -1,0 +1,101 @@
+"""Love plots: standardised differences of covariates before and after weighting, a row each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from walkrisk.figures import render as r
+from walkrisk.figures.scales import nice_step, spaced_ticks, tick_texts
+
+_ROW_IN, _LABEL_IN, _NUMBERS_IN, _LEGEND_IN, _FOOT_IN, _HANDLE_IN = 0.165, 2.6, 0.24, 0.22, 0.2, 0.16
+_INDENT_IN = 0.1
+_BEFORE, _AFTER = "#D55E00", r.BLUE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoveRow:
+    """A covariate or a level of it with its standardised differences, None where there are none; without either of
+    them a heading."""
+
+    label: str
+    before: float | None = None
+    after: float | None = None
+    indent: bool = False
+
+
+def love_figure(
+    rows: Sequence[LoveRow],
+    *,
+    before: str = "Before weighting",
+    after: str = "After weighting",
+    x_label: str = "Absolute standardised difference",
+    limit: float = 0.1,
+    simulated: bool = False,
+    title: str = "",
+) -> Figure:
+    """Absolute differences of all rows on one axis, circles before and squares after weighting, a line at `limit`."""
+    with r.styled():
+        height = _ROW_IN * len(rows)
+        content = height + _NUMBERS_IN + _FOOT_IN + _LEGEND_IN + r.MARGIN_IN
+        figure = r.page(content, title=title, simulated=simulated)
+        left, width = r.MARGIN_IN + _LABEL_IN, r.WIDTH_IN - 2 * r.MARGIN_IN - _LABEL_IN - 0.1
+        bottom = r.MARGIN_IN / 2 + _LEGEND_IN + _FOOT_IN + _NUMBERS_IN
+        ax = r.axes_at(figure, left, bottom, width, height)
+        for i, row in enumerate(rows):
+            y = bottom + height - (i + 0.5) * _ROW_IN
+            if i % 2:
+                r.box(figure, r.MARGIN_IN, y - _ROW_IN / 2, left + width - r.MARGIN_IN, _ROW_IN, facecolor=r.ZEBRA)
+            indent = _INDENT_IN if row.indent else 0.0
+            text = r.wrap(row.label, _LABEL_IN - indent - 0.05, r.SMALL_PT)
+            short = text[0] if len(text) == 1 else f"{text[0]} …"
+            r.put(figure, r.MARGIN_IN + indent, y, [short], size=r.SMALL_PT)
+        places = [len(rows) - 0.5 - i for i in range(len(rows))]
+        for values, marker, colour, filled in (
+            ([row.before for row in rows], "o", _BEFORE, False),
+            ([row.after for row in rows], "s", _AFTER, True),
+        ):
+            known = [(abs(v), y) for v, y in zip(values, places, strict=True) if v is not None]
+            ax.plot(
+                [v for v, _ in known],
+                [y for _, y in known],
+                linestyle="none",
+                marker=marker,
+                markersize=3.8,
+                color=colour,
+                markerfacecolor=colour if filled else "white",
+                zorder=4,
+            )
+        largest = max([limit, *(abs(v) for row in rows for v in (row.before, row.after) if v is not None)])
+        ax.set_xlim(0, largest * 1.06)
+        ax.set_ylim(0, len(rows))
+        ticks = spaced_ticks((0, largest * 1.06), nice_step((0, largest * 1.06), at_most=max(int(width / 0.45), 2)))
+        ax.set_xticks(ticks, tick_texts(ticks))
+        ax.set_yticks([])
+        ax.axvline(limit, color=r.RULE, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+        ax.patch.set_alpha(0.0)
+        r.put(figure, left + width / 2, bottom - _NUMBERS_IN - _FOOT_IN / 2, [x_label], align="center")
+        _legend(figure, left, before, after)
+    return figure
+
+
+def _legend(figure: Figure, left: float, before: str, after: str) -> None:
+    y, x = r.MARGIN_IN / 2 + _LEGEND_IN / 2, left
+    for label, marker, colour, face in ((before, "o", _BEFORE, "white"), (after, "s", _AFTER, _AFTER)):
+        figure.add_artist(
+            Line2D(
+                [x + _HANDLE_IN / 2],
+                [y],
+                linestyle="none",
+                marker=marker,
+                markersize=3.8,
+                color=colour,
+                markerfacecolor=face,
+                transform=figure.dpi_scale_trans,
+            )
+        )
+        r.put(figure, x + _HANDLE_IN + 0.06, y, [label], size=r.SMALL_PT)
+        x += _HANDLE_IN + 0.06 + r.text_width(label, r.SMALL_PT) + 0.3
