@@ -18,6 +18,7 @@ for drawing Se and Sp: Fox, Lash & Greenland 2005, doi 10.1093/ije/dyi184.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -250,6 +251,32 @@ def draw_from_kappa(
 # ---------------------------------------------------------------- draws
 
 
+def compatible_draws(
+    x: FloatArray,
+    y: FloatArray,
+    sensitivity: FloatArray,
+    specificity: FloatArray,
+    *,
+    group: npt.NDArray[np.intp] | None = None,
+    weights: FloatArray | None = None,
+) -> BoolArray:
+    """Draws (draws,) of Se and Sp (draws, g) that leave true cases in every category of the design, without refitting.
+
+    A necessary condition: Se + Sp > 1 and, for everyone and for each 0/1 column of x, more answers than false ones.
+    """
+    w = np.ones(len(y)) if weights is None else weights
+    number = np.zeros(len(y), dtype=np.intp) if group is None else group
+    indicator = x[:, ((x == 0) | (x == 1)).all(axis=0)]
+    d = sensitivity + specificity - 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        worth = np.zeros((len(d), indicator.shape[1]))
+        for g in range(d.shape[1]):
+            rows = number == g
+            yes, people = (w * y)[rows] @ indicator[rows], w[rows] @ indicator[rows]
+            worth += (yes - (1 - specificity[:, [g]]) * people) / d[:, [g]]
+    return np.asarray((d > 0).all(axis=1) & (worth > 0).all(axis=1))
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CorrectedDraws:
     """Corrected coefficients (draws, e) of the columns asked for and their standard errors; NaN: set aside."""
@@ -272,13 +299,13 @@ def corrected_draws(
     *,
     group: npt.NDArray[np.intp] | None = None,
     weights: FloatArray | None = None,
-    cluster: npt.NDArray[np.intp] | None = None,
     estimator: str = "score",
+    covariance: Callable[[Corrected], FloatArray] | None = None,
 ) -> CorrectedDraws:
     """The corrected model refitted for each draw of Se and Sp (draws, g), g = 1, or by `group` (n,) 0 .. g-1.
 
-    Standard errors are sandwiches, of persons or of `cluster` (n,) 0, 1, ... Draws with Se + Sp <= 1, or for which the
-    model has no maximum, are NaN.
+    Standard errors are of `covariance` (p, p), by default sandwiches of persons. Draws with Se + Sp <= 1, or for which
+    the model has no maximum, are NaN.
     """
     number = np.zeros(len(y), dtype=np.intp) if group is None else group
     out = np.full((len(sensitivity), len(columns)), np.nan)
@@ -289,10 +316,8 @@ def corrected_draws(
         found = correct_outcome(x, y, se, sp, weights=weights, estimator=estimator, start=start)
         if not found.converged:
             continue
-        phi = found.influence[:, at]
-        if cluster is not None:
-            phi = np.stack([np.bincount(cluster, weights=column) for column in phi.T], axis=1)
-        out[i], errors[i] = found.coefficients[at], np.sqrt((phi**2).sum(axis=0))
+        variance = (found.influence**2).sum(axis=0) if covariance is None else np.diag(covariance(found))
+        out[i], errors[i] = found.coefficients[at], np.sqrt(variance[at])
         start = found.coefficients
     return CorrectedDraws(estimates=out, std_errors=errors)
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from walkrisk.errors import WalkriskError
-from walkrisk.variations import confounding, forms, influence, jackknife, losses, missing_data, precision, selection
+from walkrisk.variations import (
+    confounding,
+    forms,
+    influence,
+    jackknife,
+    losses,
+    measurement,
+    missing_data,
+    precision,
+    selection,
+)
 from walkrisk.variations.ground import Ground
 from walkrisk.variations.variation import Variation
 
@@ -13,6 +23,7 @@ PLANS: tuple[Callable[[Ground], Iterator[Variation]], ...] = (
     missing_data.plan,
     losses.plan,
     confounding.plan,
+    measurement.plan,
     selection.plan,
     influence.plan,
     jackknife.plan,
