@@ -258,16 +258,21 @@ def _contour_sentences(view: View, declared: Contours, exposure: str, covariates
     factors = [f for c in covariates if (f := _row(view, declared.benchmarks or "", exposure, c, "bias_factor"))]
     if main.estimate is None or not factors or main.estimand != "risk_ratio":
         return
+    names = {"exposure": words(view.label(exposure)), "level": words(view.category(exposure, level))}
     needed = max(main.estimate, 1 / main.estimate)
-    near = main.conf_low if main.estimate > 1 else main.conf_high
     yield sentence(
-        "{exposure}, {level}: {point} of {k} measured covariates lay beyond the line at which the estimate comes to no "
-        "association, and {limit} beyond that of its limit.",
-        exposure=words(view.label(exposure)),
-        level=words(view.category(exposure, level)),
-        point=derived(sum((f.estimate or 0.0) >= needed for f in factors)),
+        "{exposure}, {level}: {beyond} of {k} measured covariates lay beyond the line at which the estimate comes to no "
+        "association.",
+        **names,
+        beyond=derived(sum((f.estimate or 0.0) >= needed for f in factors)),
         k=derived(len(factors)),
-        limit=derived(sum((f.estimate or 0.0) >= max(near or 1.0, 1 / (near or 1.0)) for f in factors))
-        if near is not None and (near > 1) == (main.estimate > 1)
-        else words("none can, as its interval holds it,"),
     )
+    near = main.conf_low if main.estimate > 1 else main.conf_high
+    if near is not None and near > 0 and (near > 1) == (main.estimate > 1):
+        needed = max(near, 1 / near)
+        yield sentence(
+            "{exposure}, {level}: {beyond} of {k} lay beyond the line at which the limit of its interval does.",
+            **names,
+            beyond=derived(sum((f.estimate or 0.0) >= needed for f in factors)),
+            k=derived(len(factors)),
+        )

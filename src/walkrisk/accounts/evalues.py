@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from walkrisk.accounts.account import Account, Drawing, View
 from walkrisk.accounts.confounding_words import GROUP, conversion, followed, main_rows_of, shown_estimate
 from walkrisk.accounts.facts import Form, Sentence, number_of, sentence, words
@@ -20,7 +18,6 @@ E_VALUE = (
     "The E-value of a ratio is the least risk ratio that an unmeasured confounder would need with both exposure and "
     "outcome, beyond the measured covariates, to move the ratio to no association (VanderWeele and Ding, 2017)."
 )
-SHOWN = (0.01, 0.99)  # shares of people between which a curve is shown
 
 
 def evalue_account(view: View, declared: EValueCurves) -> Account:
@@ -105,14 +102,11 @@ def _runs(points: Sequence[Point]) -> list[list[Point]]:
 
 def _shown(view: View, declared: EValueCurves, exposure: str, series: str) -> list[Point]:
     """Points of a curve between the outer percentiles of people, so that no single person's value ends it."""
+    ends = next(iter(view.points(declared.id, "shown", exposure=exposure)), None)
+    if ends is None or ends.low is None or ends.high is None:
+        return []
     points = view.points(declared.id, series, exposure=exposure)
-    bins = [b for b in view.results.histograms if b.exposure == exposure]
-    if not bins or not points:
-        return points
-    edges = np.array([bins[0].low, *(b.high for b in bins)])
-    share = np.concatenate([[0.0], np.cumsum([b.n for b in bins])]) / sum(b.n for b in bins)
-    low, high = np.interp(SHOWN, share, edges)
-    return [p for p in points if p.x is not None and low <= p.x <= high]
+    return [p for p in points if p.x is not None and ends.low <= p.x <= ends.high]
 
 
 def _form(view: View, exposure: str) -> Form:

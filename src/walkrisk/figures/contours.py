@@ -108,13 +108,15 @@ def _draw(ax: Axes, panel: ContourPanel, plot_in: float) -> None:
         axis.set_ticks([], minor=True)
     taken: list[tuple[float, float]] = []
     per_in = plot_in / math.log(panel.largest)
-    for line in panel.lines:
+    for line in sorted(panel.lines, key=lambda other: other.kind == "contour"):
         place = _on_diagonal(line)
-        if line.kind != "contour":
-            ax.plot(line.x, line.y, **_STYLES[line.kind])
-        if not line.label or place is None:
+        if place is None:
             continue
         at = math.log(place) * per_in
+        if line.kind != "contour":
+            ax.plot(line.x, line.y, **_STYLES[line.kind])
+            taken.append((at, at))
+            continue
         near = any(abs(at - other) < _CLEAR_IN for other, _ in taken)
         if near or not _EDGE_IN < at < plot_in - _EDGE_IN:
             continue  # a contour without room for its number would say nothing

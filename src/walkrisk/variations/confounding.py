@@ -10,12 +10,13 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from walkrisk.cohorts.categories import percentiles
 from walkrisk.errors import DataFault
 from walkrisk.estimates.results import Diagnostic, Point
 from walkrisk.estimates.rows import CurvePoint, Estimate
 from walkrisk.sensitivity.confounding import array_approach, contour, evalue_curve, is_rare
 from walkrisk.sensitivity.evalue import EValue, bias_factor, evalue, risk_ratio_of
-from walkrisk.studies.bench import Bench, Rows
+from walkrisk.studies.bench import Bench, Rows, variable_of
 from walkrisk.studies.confounding import Benchmarks, ConfounderArray, Contours, EValueCurves
 from walkrisk.studies.curves import curve_rows
 from walkrisk.studies.fitting import sentence_of, with_warning
@@ -32,9 +33,9 @@ FloatArray = npt.NDArray[np.float64]
 
 Whole = EValueCurves | Benchmarks | Contours | ConfounderArray
 MEASURES = {"risk_ratio": "RR", "odds_ratio": "OR", "hazard_ratio": "HR"}
-MOST_CONTOURS = 7
-CONTOUR_STEPS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+TARGETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0)
 CONTOUR_POINTS = 40
+SHOWN = (1, 99)  # percentiles of people between which a curve is shown
 NARROWEST, WIDEST = 2.0, 20.0
 
 
@@ -144,11 +145,18 @@ def _curve_points(
     measure = "HR" if method == COX else "OR" if method == "logistic" and not curve.standardised else "RR"
     estimate, low, high = (np.array([getattr(p, name) for p in made]) for name in ("estimate", "conf_low", "conf_high"))
     values = evalue_curve(estimate, low, high, measure=measure, rare=rare_outcome(declared.rare, fit))
-    return tuple(
-        Point(analysis=declared.id, exposure=exposure, series=series, x=p.x, y=float(y))
-        for series, column in (("e_value", values.point), ("e_value_ci", values.limit))
-        for p, y in zip(made, column, strict=True)
-        if not math.isnan(y)
+    if not made:
+        return ()
+    ends = percentiles(bench.sample.columns[variable_of(bench.study, exposure)], SHOWN)
+    shown = Point(analysis=declared.id, exposure=exposure, series="shown", low=float(ends[0]), high=float(ends[1]))
+    return (
+        shown,
+        *(
+            Point(analysis=declared.id, exposure=exposure, series=series, x=p.x, y=float(y))
+            for series, column in (("e_value", values.point), ("e_value_ci", values.limit))
+            for p, y in zip(made, column, strict=True)
+            if not math.isnan(y)
+        ),
     )
 
 
@@ -216,12 +224,7 @@ def _targets(ratio: float, largest: float) -> list[float]:
     """Round adjusted ratios that a confounder within the axes can reach."""
     reach = bias_factor(largest, largest)
     low, high = (ratio, ratio * reach) if ratio < 1 else (ratio / reach, ratio)
-    for step in CONTOUR_STEPS:
-        first, last = math.floor(low / step) + 1, math.ceil(high / step) - 1
-        found = [round(i * step, 10) for i in range(first, last + 1) if round(i * step, 10) not in (0.0, 1.0)]
-        if len(found) <= MOST_CONTOURS:
-            return found
-    return []
+    return [t for t in TARGETS if low * 1.001 < t < high * 0.999]
 
 
 def _line(ratio: float, target: float, largest: float) -> Iterator[tuple[float, float]]:
