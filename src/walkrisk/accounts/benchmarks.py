@@ -261,8 +261,8 @@ def _contour_sentences(view: View, declared: Contours, exposure: str, covariates
     names = {"exposure": words(view.label(exposure)), "level": words(view.category(exposure, level))}
     needed = max(main.estimate, 1 / main.estimate)
     yield sentence(
-        "{exposure}, {level}: {beyond} of {k} measured covariates lay beyond the line at which the estimate comes to no "
-        "association.",
+        "{exposure}, {level}: {beyond} of {k} measured covariates lay beyond the line at which the estimate comes to "
+        "no association.",
         **names,
         beyond=derived(sum((f.estimate or 0.0) >= needed for f in factors)),
         k=derived(len(factors)),
