@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from walkrisk.accounts.account import Account, Line, View
-from walkrisk.accounts.facts import Sentence, count_of, derived, number_of, ratio_of, sentence, setting, words
+from walkrisk.accounts.facts import Fact, Sentence, count_of, derived, number_of, ratio_of, sentence, setting, words
 from walkrisk.accounts.missing_data_figures import drawings
 from walkrisk.accounts.missing_data_words import (
     methods,
@@ -24,6 +24,14 @@ from walkrisk.tables.table import Head, Row, Table
 from walkrisk.variations.missing_data_rows import variant_name, variant_of
 
 GROUP = "Missing data"
+TIPS = (
+    ("tipping_point", "The ratio reached no association", "brought the ratio to no association"),
+    (
+        "tipping_point_interval",
+        "The interval changed between holding and leaving out no association",
+        "changed whether the interval holds no association",
+    ),
+)
 
 
 def accounts(view: View) -> Iterator[Account]:
@@ -45,7 +53,8 @@ def accounts(view: View) -> Iterator[Account]:
 def _nothing(view: View, declared: Imputation) -> Iterator[Sentence]:
     names = ", ".join(name_of(view, n) for n in declared.impute)
     yield sentence(
-        "Nothing was missing in {names} among those who may be analysed, so {title} is the main analysis.",
+        "Nothing was missing in {names} among those who may be analysed, so {title} is the main analysis; exclusions "
+        "that leave out people with missing values are given up by naming them in the declaration.",
         names=words(names),
         title=words(declared.title),
     )
@@ -135,27 +144,33 @@ def _shift_sentences(view: View, declared: Imputation, delta: Delta, exposure: s
         high=ratio_of(high),
         **common,
     )
-    for estimand, found, none in (
-        (
-            "tipping_point",
-            "The ratio reached no association",
-            "No shift on this grid brought the ratio to no association",
-        ),
-        (
-            "tipping_point_interval",
-            "Its interval changed between holding and leaving out no association",
-            "No shift on this grid changed whether its interval holds no association",
-        ),
-    ):
+    yield from _tip_sentences(view, declared, delta, exposure, common)
+
+
+def _tip_sentences(
+    view: View, declared: Imputation, delta: Delta, exposure: str, common: dict[str, Fact]
+) -> Iterator[Sentence]:
+    level = view.headline(exposure)
+    found: dict[str, Estimate] = {}
+    for estimand in ("tipping_point", "tipping_point_interval"):
         rows = view.rows(declared.id, exposure=exposure, level=level, stratum=variant_name(delta), estimand=estimand)
-        if rows and rows[0].estimate is not None:
-            yield sentence(
-                f"{found} at a shift of {{tip}} ({{exposure}}, {{level}}; {{name}}).",
-                tip=number_of(rows[0], "estimate", "fixed2"),
-                **common,
-            )
-        elif rows:
-            yield sentence(f"{none} ({{exposure}}, {{level}}; {{name}}).", **common)
+        if not rows:
+            return
+        found[estimand] = rows[0]
+    if all(row.estimate is None for row in found.values()):
+        yield sentence(
+            "No shift on this grid brought the ratio to no association, or changed whether its interval holds it "
+            "({exposure}, {level}; {name}).",
+            **common,
+        )
+        return
+    for estimand, does, does_not in TIPS:
+        row = found[estimand]
+        if row.estimate is None:
+            yield sentence(f"No shift on this grid {does_not} ({{exposure}}, {{level}}; {{name}}).", **common)
+        else:
+            tip = number_of(row, "estimate", "fixed2")
+            yield sentence(f"{does} at a shift of {{tip}} ({{exposure}}, {{level}}; {{name}}).", tip=tip, **common)
 
 
 def _signed(value: float) -> str:

@@ -55,8 +55,8 @@ def methods(view: View, declared: Imputation, found: Sequence[Point]) -> Iterato
     if declared.deltas:
         yield (
             "In variants that are not at random the imputed values of one variable were shifted in every cycle, with "
-            "the same random numbers at each shift; tipping points are by linear interpolation between the shifts of the "
-            "grid."
+            "the same random numbers at each shift; tipping points are by linear interpolation between the shifts of "
+            "the grid."
         )
 
 

@@ -170,7 +170,10 @@ def _distributions(made: Imputing, prepared: Prepared, sets: Sequence[Arrays]) -
 def _nothing_missing(made: Imputing, parts: Sequence[Arrays]) -> Rows:
     """The main ratios again, with a note, as there is nothing to impute."""
     declared: Imputation = made.declared
-    said = "Nothing is missing in the variables to impute, so this is the main analysis."
+    said = (
+        "Nothing is missing in the variables to impute, so this is the main analysis; name in `replaces` the exclusion "
+        "that leaves out people with missing values."
+    )
     estimates, diagnostics = [], []
     for exposure in exposures_of(made.ground.study):
         rows = main_rows(made.base, exposure)

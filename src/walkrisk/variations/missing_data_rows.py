@@ -250,7 +250,8 @@ def _said_of_chains(texts: Texts, sets: Sequence[Arrays]) -> list[str]:
     for name, value in zip(texts.names, mixed, strict=True):
         if value > MIXED:
             said.append(
-                f"The chains of {name} had not mixed (Gelman-Rubin {value:.2f}, above {MIXED}); give more cycles."
+                f"The chains of {name} may not have mixed: their Gelman-Rubin statistic is {value:.2f}, above {MIXED}; "
+                "look at their traces, and give more cycles or sets."
             )
     times: dict[str, int] = {}
     for arrays in sets:
