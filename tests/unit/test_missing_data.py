@@ -256,7 +256,7 @@ def tipping(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     active = random.integers(1, 3, n)
     outcome = (random.random(n) < np.where(active == 1, 0.35, 0.27)).astype(float)
     outcome[(random.random(n) < 0.35) & (active == 1)] = np.nan
-    frame = pd.DataFrame({"id": np.arange(n), "age": random.normal(50, 9, n).round(1), "activity": active})
+    frame = pd.DataFrame({"id": np.arange(n), "age": random.uniform(30, 70, n).round(1), "activity": active})
     frame["sex"] = np.where(random.random(n) < 0.5, "F", "M")
     frame["outcome"] = outcome
     path = tmp_path_factory.mktemp("tipping") / "extract.parquet"
