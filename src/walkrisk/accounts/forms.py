@@ -183,7 +183,8 @@ def _unit(view: View, exposure: str) -> Fact:
 
 
 def _decimals(value: float | None) -> Form:
-    return "fixed2" if value is not None and abs(value) < 10 else "fixed1"
+    size = abs(value or 0.0)
+    return "fixed0" if size >= 100 else "fixed1" if size >= 10 else "fixed2"
 
 
 # ---------------------------------------------------------------- table and forest
@@ -192,14 +193,11 @@ def _decimals(value: float | None) -> Form:
 def _labels(view: View, declared: OtherForms, exposure: str) -> dict[str, str]:
     """What a change of an exposure is called."""
     points = {p.item: p.y for p in view.points(declared.id, "unit", exposure=exposure)}
-    unit, places = view.exposures[exposure].unit, view.exposures[exposure].decimals
-
-    def size(change: str, more: int) -> str:
-        return f"{fixed(points.get(change), places + more)} {unit}".strip()
+    unit = view.exposures[exposure].unit
 
     return {
         "unit": f"Per {points.get('unit') or 1.0:g} {unit}".strip(),
-        "sd": f"Per SD ({size('sd', 1)})",
+        "sd": f"Per SD ({fixed(points.get('sd'), int(_decimals(points.get('sd'))[-1]))} {unit})".replace(" )", ")"),
         "winsorised_sd": f"Per SD, values capped at percentile {declared.winsorise_percentile:g}",
         "doubling": "Per doubling",
     }

@@ -37,9 +37,8 @@ def _influence(view: View, declared: Influence) -> Account:
         title=declared.title,
         group=GROUP,
         methods=(
-            "What leaving out one person would change in each log ratio was computed for everyone by one Newton step "
-            "from the maximum, and for those it moves most by fitting again; changes are in standard errors of the log "
-            "ratio. The customary mark of an influential person is twice the inverse root of the number of people "
+            f"What leaving out one person would change in each log ratio was computed {_how(view)}; changes are in "
+            "standard errors of the log ratio. The customary mark of an influential person is twice the inverse root of the number of people "
             "(Belsley, Kuh and Welsch 1980).",
             "The fewest people whose absence would change what is read from a ratio were looked for as by Broderick, "
             "Giordano and Meager (2020): those whose absence moves it most in that direction, by the derivative of "
@@ -51,6 +50,12 @@ def _influence(view: View, declared: Influence) -> Account:
         tables=(_influence_table(view, declared, exposures),),
         drawings=_influence_drawings(view, declared, exposures),
     )
+
+
+def _how(view: View) -> str:
+    if (view.analysis.method or view.study.settings.method) == "cox":
+        return "for everyone to first order, from the score residuals"
+    return "for everyone by one Newton step from the maximum, and for those it moves most by fitting again"
 
 
 def _numbers(view: View, declared: Influence, exposure: str, level: str) -> dict[tuple[str, str], Estimate]:
@@ -93,7 +98,7 @@ def _influence_sentences(view: View, declared: Influence, exposure: str) -> Iter
         if not small:
             facts["share"] = number_of(share, "estimate", "percent1")
         yield sentence(
-            template + " without the {k} people" + (" ({share})" if not small else "") + " on whom that rests most; it "
+            template + " without {k} people" + ("" if small else " ({share})") + ", those on whom that rests most; it "
             "would then be {then}.",
             **facts,
             k=count_of(row, "estimate", least),
