@@ -61,7 +61,7 @@ def _account(view: View, declared: LossWeights) -> Account:
 
 
 def _methods(view: View, declared: LossWeights) -> Iterator[str]:
-    names = ", ".join(_listed(view, declared))
+    names = "; ".join(_listed(view, declared))
     within = f", a model within each level of {name_of(view, declared.strata).lower()}" if declared.strata else ""
     yield (
         "Eligible was whoever passed every exclusion before the step of loss to follow-up. Being followed up was "
@@ -104,7 +104,7 @@ def _listed(view: View, declared: LossWeights) -> list[str]:
     for name in names:
         knots = declared.splines.get(name)
         how = " (categories)" if name in view.exposures else f" (spline, {knots} knots)" if knots else ""
-        out.append(f"{name_of(view, name).lower()}{how}")
+        out.append(f"{name_of(view, name)}{how}")
     return out
 
 
@@ -116,12 +116,15 @@ def _counts(view: View, declared: LossWeights) -> dict[str, Estimate]:
 def _sentences(view: View, declared: LossWeights) -> Iterator[Sentence]:
     k, counts = view.guard.min_cell, _counts(view, declared)
     share = next(iter(view.rows(declared.id, exposure="", level="lost", estimand="share")))
-    yield sentence(
-        "Of {eligible} eligible people {lost} ({share}) were lost to follow-up.",
-        eligible=count_of(counts["eligible"], "n", k),
-        lost=count_of(counts["lost"], "n", k),
-        share=number_of(share, "estimate", "percent1"),
-    )
+    if is_small(counts["lost"].n or 0, k):  # beside the number eligible it would be worked out
+        yield sentence("Lost to follow-up were {lost} people.", lost=count_of(counts["lost"], "n", k))
+    else:
+        yield sentence(
+            "Of {eligible} eligible people {lost} ({share}) were lost to follow-up.",
+            eligible=count_of(counts["eligible"], "n", k),
+            lost=count_of(counts["lost"], "n", k),
+            share=number_of(share, "estimate", "percent1"),
+        )
     chance = {p.item: p for p in view.points(declared.id, "chance")}
     yield sentence(
         "The estimated chance of being followed up ranged from {low} to {high}; {few} people had less than {limit}.",

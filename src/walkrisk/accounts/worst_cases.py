@@ -109,10 +109,9 @@ def _tipping_sentences(
         where = {"exposure": names["exposure"], "level": names["level"], "where": names[place], "scale": scale}
         if at_ratio.estimate is None:
             yield sentence(
-                "{exposure}: no k from {low} to {high} times the {scale} of those lost in {where} alone takes the "
-                "ratio of {level} to no association.",
-                low=setting(f"{1 / declared.widest:.3g}"),
-                high=setting(declared.widest),
+                "{exposure}: no k up to {widest} times the {scale} of those lost in {where} alone, nor its inverse, "
+                "takes the ratio of {level} to no association.",
+                widest=setting(declared.widest),
                 **where,
             )
             continue

@@ -68,6 +68,7 @@ def love_figure(
                 color=colour,
                 markerfacecolor=colour if filled else "white",
                 zorder=4,
+                clip_on=False,
             )
         largest = max([limit, *(abs(v) for row in rows for v in (row.before, row.after) if v is not None)])
         ax.set_xlim(0, largest * 1.06)
