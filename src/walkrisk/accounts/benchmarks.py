@@ -200,7 +200,28 @@ def contour_account(view: View, declared: Contours) -> Account:
         group=GROUP,
         methods=(BIAS_FACTOR, *conversion(view, declared.rare)),
         sentences=tuple(s for e in exposures for s in _contour_sentences(view, declared, e, covariates)),
+        tables=(_contour_table(view, declared, exposures),) if exposures else (),
         drawings=drawings,
+    )
+
+
+def _contour_table(view: View, declared: Contours, exposures: Sequence[str]) -> Table:
+    """The bias factor of each line, and the size of both ratios that has it."""
+    names = {"estimate": "1 (the estimate)", "limit": "1 (the limit of its interval)"}
+    rows: list[Row] = []
+    for exposure in exposures:
+        rows.append(
+            Row(cells=(f"{view.label(exposure)}: {view.category(exposure, view.headline(exposure))}",), kind="heading")
+        )
+        for p in view.points(declared.id, "equal", exposure=exposure):
+            moved = names[p.item] if p.item in names else ratio(float(p.item))
+            rows.append(Row(cells=(moved, fixed(p.y, 2), fixed(p.x, 2)), indent=1))
+    return Table(
+        id=f"{declared.id}_table",
+        title=declared.title,
+        header=(Head("Moved to"), Head("Bias factor"), Head("Both ratios, if equal")),
+        rows=tuple(rows),
+        notes=("The size of both ratios, if they are equal, is the E-value for moving the ratio to that number.",),
     )
 
 
@@ -225,7 +246,7 @@ def _contour_panel(view: View, declared: Contours, exposure: str, covariates: Se
     points = view.points(declared.id, exposure=exposure)
     largest = next(p.x for p in points if p.series == "end") or 1.0
     lines = []
-    for series, item in dict.fromkeys((p.series, p.item) for p in points if p.series != "end"):
+    for series, item in dict.fromkeys((p.series, p.item) for p in points if p.series in KINDS):
         mine = [p for p in points if (p.series, p.item) == (series, item)]
         lines.append(
             ContourLine(
@@ -255,6 +276,16 @@ def _marks(view: View, declared: Contours, exposure: str, covariates: Sequence[s
 def _contour_sentences(view: View, declared: Contours, exposure: str, covariates: Sequence[str]) -> Iterator[Sentence]:
     level = view.headline(exposure)
     main = view.main(exposure, level)
+    equal = {p.item: p for p in view.points(declared.id, "equal", exposure=exposure)}
+    if (needed_by := equal.get("estimate")) is not None:
+        yield sentence(
+            "{exposure}, {level}: a confounder with a ratio of {size} with both exposure and outcome has the bias "
+            "factor {factor}, which moves the estimate to no association.",
+            exposure=words(view.label(exposure)),
+            level=words(view.category(exposure, level)),
+            size=number_of(needed_by, "x", "fixed2"),
+            factor=number_of(needed_by, "y", "fixed2"),
+        )
     factors = [f for c in covariates if (f := _row(view, declared.benchmarks or "", exposure, c, "bias_factor"))]
     if main.estimate is None or not factors or main.estimand != "risk_ratio":
         return

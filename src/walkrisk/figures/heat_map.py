@@ -97,7 +97,7 @@ def _draw(
                     j + 0.5,
                     i + 0.47,
                     panel.texts[i][j],
-                    size=r.SMALL_PT - 0.5,
+                    size=r.SMALL_PT,
                     weight="bold" if known and panel.strong[i, j] else "normal",
                     color="white" if known and abs(share - 0.5) > 0.36 else r.INK,
                     ha="center",

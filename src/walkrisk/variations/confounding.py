@@ -198,7 +198,13 @@ def _contours(bench: Bench, declared: Contours, exposure: str) -> Rows:
         for series, start, target in lines
         for x, y in _line(start, target, largest)
     ]
-    points.append(Point(analysis=declared.id, exposure=exposure, level=row.level, series="end", x=largest, y=largest))
+    end = Point(analysis=declared.id, exposure=exposure, level=row.level, series="end", x=largest, y=largest)
+    points.append(end)
+    for series, start, target in lines:
+        factor = max(start / target, target / start)
+        if factor > 1:
+            item = f"{target:g}" if series == "contour" else series.removeprefix("contour_")
+            points.append(replace(end, series="equal", item=item, x=evalue(factor).point, y=factor))
     return Rows(points=tuple(points))
 
 
