@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from walkrisk.accounts import confounding, forms, losses, missing_data, precision, robustness, selection
+from walkrisk.accounts import confounding, forms, losses, measurement, missing_data, precision, robustness, selection
 from walkrisk.accounts.account import GROUPS, Account, View
 
 ACCOUNTS: tuple[Callable[[View], Iterator[Account]], ...] = (
     missing_data.accounts,
     losses.accounts,
     confounding.accounts,
+    measurement.accounts,
     selection.accounts,
     robustness.accounts,
     forms.accounts,

@@ -247,7 +247,7 @@ def _scenarios(
 
 def _ratios(ground: Ground, case: _Case, made: Corrected, like: Fit, row: Estimate) -> Iterator[Estimate]:
     for variance in variances_of(case.people, summed=True):
-        base = replace(row, variance=variance, reference=case.levels[0])
+        base = replace(row, variance=variance, reference=case.levels[0], n=None, events=None)
         yield replace(base, level=case.levels[0], estimate=1.0)
         if not made.converged:
             yield from (replace(base, level=level) for level in case.levels[1:])
@@ -279,7 +279,7 @@ def _distribution(
             f"{found.impossible} of {declared.draws} draws of sensitivity and specificity contradict the data (a "
             "category would hold no true cases or fewer) and were set aside."
         )
-    row = replace(row, reference=case.levels[0])
+    row = replace(row, reference=case.levels[0], n=None, events=None)
     points: list[Point] = []
     for stratum, values in ((PROBABILISTIC, made.total), (SYSTEMATIC, made.systematic)):
         rows.append(replace(row, stratum=stratum, level=case.levels[0], estimate=1.0))
@@ -287,7 +287,7 @@ def _distribution(
             middle, low, high = np.exp(values[:, j]).tolist()
             rows.append(replace(row, stratum=stratum, level=level, estimate=middle, conf_low=low, conf_high=high))
             if stratum == PROBABILISTIC:
-                error_of = replace(row, stratum=stratum, level=level, estimand="monte_carlo_error", n=None, events=None)
+                error_of = replace(row, stratum=stratum, level=level, estimand="monte_carlo_error")
                 rows.append(replace(error_of, estimate=float(np.max(made.monte_carlo[:, j]))))
     fine = np.isfinite(found.estimates).all(axis=1)
     for j, level in enumerate(case.levels[1:]):

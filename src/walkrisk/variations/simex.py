@@ -215,6 +215,8 @@ def _rows(ground: Ground, declared: Simex, case: _Case, found: Extrapolation, li
         row = row_of(case.people, declared.id, stratum=f"{unit}, {name}")
         for i, level in enumerate(case.levels):
             base = replace(row, level=level, reference=reference)
+            if level:  # a category's own people differ from fit to fit
+                base = replace(base, n=None, events=None)
             if not np.isfinite(values[i]):
                 yield base
                 continue

@@ -1,0 +1,74 @@
+"""What the accounts of measurement error have in common: names, texts, panels of curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from walkrisk.accounts.account import View
+from walkrisk.estimates.numbers import fixed, ratio_interval
+from walkrisk.estimates.rows import Estimate
+from walkrisk.figures.panels import Mark, Panel
+from walkrisk.studies.measurement import Calibration, Simex
+
+GROUP = "Measurement error"
+MEASURED = "as measured"  # stratum of a row, item of a point
+ABSENT = "–"
+
+
+def one_of(rows: Sequence[Estimate]) -> Estimate | None:
+    """The first row with an estimate."""
+    return next((r for r in rows if r.estimate is not None), None)
+
+
+def per_words(view: View, analysis: str, exposure: str) -> str:
+    """Units of a linear ratio for people: per 30 min/day."""
+    unit = one_of(view.rows(analysis, exposure=exposure, estimand="unit"))
+    label = view.exposures[exposure]
+    text = fixed(unit.estimate if unit else None, label.decimals)
+    return f"per {text} {label.unit}".strip()
+
+
+def source_words(declared: Calibration | Simex) -> str:
+    """Where a declared reliability comes from; empty without one."""
+    if not declared.reliability:
+        return ""
+    given = ", ".join(f"{name} {value:g}" for name, value in declared.reliability.items())
+    return f" Of {given} the reliability was taken from elsewhere ({declared.source}) and as known."
+
+
+def pers(view: View, analysis: str, followed: Sequence[str]) -> str:
+    """Units of the linear ratios of several exposures."""
+    return "; ".join(per_words(view, analysis, e) for e in followed)
+
+
+def ratio_text(e: Estimate | None) -> str:
+    """A ratio with its limits, or a dash."""
+    return ABSENT if e is None or e.estimate is None else ratio_interval(e.estimate, e.conf_low, e.conf_high)
+
+
+def curve_panels(view: View, analysis: str, followed: Sequence[str], items: Mapping[str, str]) -> list[Panel]:
+    """A panel an exposure, with the curves of `items` (item -> words)."""
+    panels = []
+    for exposure in followed:
+        points = view.points(analysis, "curve", exposure=exposure)
+        reference = view.points(analysis, "curve reference", exposure=exposure)
+        marks: list[Mark] = []
+        for colour, (item, text) in enumerate(items.items()):
+            mine = [p for p in points if p.item == item]
+            x = [p.x for p in mine]
+            marks.append(Mark(kind="band", x=x, low=[p.low for p in mine], high=[p.high for p in mine], colour=colour))
+            marks.append(Mark(kind="line", x=x, y=[p.y for p in mine], label=text, colour=colour))
+        if not points:
+            continue
+        panels.append(
+            Panel(
+                title=view.label(exposure),
+                x_label=view.exposures[exposure].heading,
+                y_label="Adjusted ratio",
+                marks=marks,
+                horizontal=[(1.0, "")],
+                vertical=[(p.x, "") for p in reference if p.x is not None],
+                log_y=True,
+            )
+        )
+    return panels
