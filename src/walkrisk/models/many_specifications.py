@@ -18,10 +18,11 @@ and of each person i the influence on it, from which every variance that is a su
 squares; of totals by cluster; of totals by sampling unit). The marginal one holds the sampling of the covariates.
 
 A specification is accepted by the single fit's own certificate (a relative score below 1e-9, a last step below 1e-8 in
-any linear predictor, here a bound of 1e-9, no vanished risk) and if its information keeps eight digits. All others are left to
-the single fit, which knows what to do about empty cells, collinear columns and separation: `accepted` says which.
+any linear predictor, here a bound of 1e-9, no vanished risk) and if its information keeps its digits. All others are
+left to the single fit, which knows what to do about empty cells, collinear columns and separation: `accepted` says
+which.
 
-Standardised risks: Lane & Nelder 1982 doi 10.2307/2530400; robust variance: Huber 1967; Zou 2004 doi 10.1093/aje/kwh090.
+Standardised risks: Lane & Nelder 1982 doi 10.2307/2530400; robust variance: Zou 2004 doi 10.1093/aje/kwh090.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ BLOCK_BYTES = 32 * 2**20  # of the exposure columns of a block
 ROWS = 512  # people of a tile, whose arrays stay in a core's cache
 PASSES = 10
 STEERING = (4, 2, 1)  # sweeps in single precision at first: by which share of the people the information is renewed
-CORRECTION = 3e-5  # relative size of the last correction of what is divided by the information
+AGAIN = 1e-8  # a step beyond which the derivatives of a contrast are made again
+LARGEST = 20.0  # of a linear predictor, at a start
+CORRECTION = 1e-5  # relative size of the last correction of what is divided by the information
 STILL_TO_GO = 1e-9  # of any linear predictor, when a specification is accepted
 SCORE = 1e-9
 DIGITS = 1e-2  # the least a column may keep beyond the others, as the single fit asks before it takes another way
@@ -90,11 +93,13 @@ class ExposureColumns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wanted:
-    """One specification: exposure, 0/1 outcome (n,), and weights (n,), 0 for people left out."""
+    """One specification: exposure, 0/1 outcome (n,), weights (n,), 0 for people left out, and coefficients (c,) of the
+    model of the covariates alone to start from (`covariate_start`); without them it is made here."""
 
     exposure: ExposureColumns
     outcome: FloatArray
     weights: FloatArray
+    start: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,12 +132,16 @@ def covariate_block(x: FloatArray, known: BoolArray) -> Covariates | None:
     size = np.sqrt((centred**2).sum(axis=0))
     if not np.all(size > 1e-8 * np.sqrt((used**2).sum(axis=0))):
         return None
-    basis, triangle = np.linalg.qr(centred / size)
-    if np.min(np.abs(np.diag(triangle))) < DIGITS:
+    scaled = centred / size
+    try:
+        root = np.linalg.cholesky(scaled.T @ scaled)
+    except np.linalg.LinAlgError:
+        return None
+    if np.min(np.diag(root)) < DIGITS:
         return None
     q = np.zeros(x.shape)
-    q[known] = basis * np.sqrt(m)
-    back = q[known].T @ used / m
+    q[known] = scaled @ np.linalg.inv(root).T * np.sqrt(m)
+    back = np.asarray(np.linalg.solve(q.T @ q, q[known].T @ used), dtype=np.float64)
     i, j = np.triu_indices(x.shape[1])
     reach = float(np.sqrt((q**2).sum(axis=1).max()))
     double = Basis(q, np.ascontiguousarray(q.T), q[:, i] * q[:, j])
@@ -162,6 +171,20 @@ def exposure_columns(
     columns[:, known] = basis.T * np.sqrt(m)
     made = [np.linalg.solve(triangle.T, (np.asarray(v) - mean) / size) * np.sqrt(m) for v in (high, low)]
     return ExposureColumns(columns, made[0], made[1], float(np.sqrt((columns**2).sum(axis=0).max())))
+
+
+def covariate_start(family: Family, covariates: Covariates, outcome: FloatArray, rows: BoolArray) -> FloatArray:
+    """Coefficients (c,) of the covariates alone, of up to 4,000 of the people `rows` (n,); the mean risk if none."""
+    used = np.flatnonzero(rows & covariates.known)
+    used = used[:: max(1, len(used) // 4000)]
+    found = maximise(family, covariates.q[used], outcome[used], max_iterations=8)
+    if np.isfinite(found.coefficients).all() and np.max(np.abs(found.eta)) < LARGEST:
+        return found.coefficients
+    risk = float(np.clip(outcome[used].mean(), 1e-6, 1 - 1e-6))
+    out = np.zeros(covariates.q.shape[1])
+    level = np.log(risk) if family is POISSON else np.log(risk / (1 - risk))
+    out[0] = level / covariates.q[used][0, 0]
+    return out
 
 
 def block_length(n: int, width: int) -> int:
@@ -242,28 +265,15 @@ class _Block:
         return target, scale
 
     def _starts(self, wanted: Sequence[Wanted]) -> FloatArray:
-        """The models of the covariates alone, one for each outcome, of some of the people who have it."""
-        found: dict[int, FloatArray] = {}
+        made: dict[int, FloatArray] = {}
+        out = np.empty((self.k, self.width))
         for k, one in enumerate(wanted):
-            if id(one.outcome) not in found:
-                used = np.flatnonzero(one.weights > 0)
-                rows = used[:: max(1, len(used) // 4000)]
-                start = maximise(
-                    self.family, self.c.q[rows], one.outcome[rows], weights=one.weights[rows], max_iterations=6
-                )
-                good = np.isfinite(start.coefficients).all()
-                found[id(one.outcome)] = start.coefficients if good else self._flat(k)
-        return np.stack([found[id(one.outcome)] for one in wanted])
-
-    def _flat(self, k: int) -> FloatArray:
-        out = np.zeros(self.width)
-        risk = float(
-            np.clip(
-                self.weights[self.of_weights[k]] @ self.outcomes[self.of_outcomes[k]] / self.total[k], 1e-6, 1 - 1e-6
-            )
-        )
-        level = np.log(risk) if self.family is POISSON else np.log(risk / (1 - risk))
-        out[0] = level / self.c.q[self.c.known][0, 0]
+            if one.start is not None:
+                out[k] = one.start
+                continue
+            if id(one.outcome) not in made:
+                made[id(one.outcome)] = covariate_start(self.family, self.c, one.outcome, one.weights > 0)
+            out[k] = made[id(one.outcome)]
         return out
 
     def _predictor(self, b: FloatArray, rows: slice) -> FloatArray:
@@ -319,7 +329,7 @@ class _Block:
             self.b += np.matmul(bread, swept.gradient[:, :, None])[:, :, 0]
         passes = np.full(self.k, len(STEERING), dtype=np.intp)
         gradient = self._sweep(every=0, single=False).gradient
-        log_ratio, slope, reach = np.zeros(self.k), np.zeros(0), np.zeros(0)
+        log_ratio, reach, rest = np.zeros(self.k), np.zeros(0), np.zeros(0)
         moved = correction = np.full(self.k, np.inf)
         for turn in range(PASSES):
             step = np.matmul(bread, gradient[:, :, None])[:, :, 0]
@@ -333,7 +343,8 @@ class _Block:
             passes[open_] += 1
             if turn and not np.any(open_ & np.isfinite(moved)):
                 break  # one that is not a number will not become one
-            log_ratio, slope = self._asked(marginal)
+            if not turn or np.any(open_ & (moved > AGAIN)):
+                log_ratio, slope = self._asked(marginal)
             if not turn:
                 reach = np.matmul(bread, slope[:, :, None])[:, :, 0]
             gradient, rest = self._rest(slope, reach)
@@ -463,7 +474,7 @@ def _inverses(information: FloatArray) -> tuple[FloatArray, FloatArray]:
     each keeps beyond the others (k,); NaN and 0 where it is singular."""
     d = 1 / np.sqrt(np.einsum("kii->ki", information))
     scaled = information * d[:, :, None] * d[:, None, :]
-    k, p = d.shape
+    k = len(d)
     out, digits = np.full(information.shape, np.nan), np.zeros(k)
     good = np.flatnonzero(np.isfinite(scaled).all(axis=(1, 2)))
     try:

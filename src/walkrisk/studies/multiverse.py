@@ -163,6 +163,9 @@ class Decision:
     id: Name
     title: str = ""
     options: tuple[Option, ...]
+    exposures: tuple[Name, ...] = option(
+        (), doc="Taken for these exposures; for all others it stays as the study has it."
+    )
 
     @property
     def reference(self) -> int:
@@ -199,8 +202,16 @@ class Multiverse:
         "flipped, which keeps how exposure and covariates go together.",
     )
 
-    def combinations(self) -> Iterator[tuple[int, ...]]:
-        """Every admissible combination as one place an option a decision, the last decision running fastest."""
+    def combinations(self, exposure: str = "") -> Iterator[tuple[int, ...]]:
+        """Every admissible combination as one place an option a decision, the last decision running fastest.
+
+        Of an exposure, those that leave decisions about other exposures as the study has them.
+        """
+        fixed = {
+            i: d.reference
+            for i, d in enumerate(self.decisions)
+            if exposure and d.exposures and exposure not in d.exposures
+        }
         barred = [
             {
                 i: {k for k, o in enumerate(d.options) if o.id in names[d.id]}
@@ -216,6 +227,8 @@ class Multiverse:
                 number, place = divmod(number, size)
                 places.append(place)
             chosen = tuple(reversed(places))
+            if any(chosen[i] != place for i, place in fixed.items()):
+                continue
             if not any(one and all(chosen[i] in bad for i, bad in one.items()) for one in barred):
                 yield chosen
 

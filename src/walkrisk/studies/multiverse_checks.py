@@ -69,6 +69,7 @@ def _simple(study: Study) -> list[str]:
 
 def _check_decision(d: Decision, key: str, study: Study, known: list[str], faults: Faults) -> None:
     faults.unique(f"{key}.options", [o.id for o in d.options])
+    faults.names(f"{key}.exposures", d.exposures, _simple(study), "exposure with a variable")
     if len(d.options) < 2:
         faults.add(f"{key}.options", "a decision needs two options or more.")
     if sum(o.reference for o in d.options) > 1:
