@@ -48,6 +48,7 @@ class Imputation:
     replaces: tuple[Name, ...] = option(
         (), doc="Exclusions that are no longer needed: those of people with a value that is now imputed."
     )
+    known: tuple[Name, ...] = option((), doc="What replaced exclusions asked for and must still be known.")
     sets: int = option(20, doc="Imputed data sets.")
     cycles: int = option(10, doc="Times every variable is imputed in turn before a set is taken.")
     donors: int = option(5, doc="Nearest known people among whom predictive mean matching draws.")
@@ -72,6 +73,10 @@ def check(declared: tuple[Imputation, ...], study: Study, known: list[str], faul
         faults.names(f"{key}.auxiliaries", [n for n in d.auxiliaries if n in names], known, "column or variable")
         faults.unique(f"{key}.auxiliaries", [*d.impute, *d.auxiliaries])
         faults.names(f"{key}.replaces", d.replaces, [e.id for e in study.exclusions], "exclusion")
+        faults.names(f"{key}.known", d.known, known, "column or variable")
+        twice = sorted({*d.known} & {*d.impute})
+        if twice:
+            faults.add(f"{key}.known", f"{', '.join(twice)} is imputed, so it need not be known; name it once.")
         if d.sets < FEWEST_SETS:
             faults.add(f"{key}.sets", f"pooling needs at least {FEWEST_SETS} sets, got {d.sets}; 20 is usual.")
         for field in ("cycles", "donors"):

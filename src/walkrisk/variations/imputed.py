@@ -43,13 +43,15 @@ class Imputing:
 
 
 def imputing(ground: Ground, declared: Imputation) -> Imputing:
-    """What an imputation starts from: everyone left by the exclusions it does not replace.
+    """What an imputation starts from: everyone left by the exclusions it does not replace, `known` values known.
 
     Raises DataFault if a variable is missing for all of them, a predictor is missing and not imputed, a model has more
     parameters than known values, a shift names a level that nobody has, or people would still lack what the main model
     needs.
     """
-    base = vary(ground, without=declared.replaces)
+    everyone = ground.bench.cohort.everyone
+    people = np.logical_and.reduce([~np.isnan(everyone[n]) for n in declared.known]) if declared.known else None
+    base = vary(ground, without=declared.replaces, people=people)
     rows = np.flatnonzero(base.cohort.included)
     columns, factors = _columns(ground, declared, base, rows)
     holes = {name for name, values in columns.items() if np.isnan(values).any()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -265,7 +266,7 @@ def _diagnostic(
 ) -> Diagnostic:
     fits = np.array([s[f"{exposure} fit"] for s in sets])
     of = {name: fits[:, i] for i, name in enumerate(FIT)}
-    own = dict.fromkeys(str(w) for s in sets for w in s[f"{exposure} said"])
+    own = _grouped([str(w) for s in sets for w in s[f"{exposure} said"]], len(sets))
     risk = float(of["max_fitted_risk"].max())
     return Diagnostic(
         analysis=declared.id,
@@ -283,6 +284,15 @@ def _diagnostic(
         log_likelihood=None,
         warnings=" ".join([*warnings, *own]),
     )
+
+
+def _grouped(said: Sequence[str], sets: int) -> Iterator[str]:
+    """What fits of the sets say, sentences that differ in numbers alone once, with how often."""
+    alike: dict[str, list[str]] = {}
+    for one in said:
+        alike.setdefault(re.sub(r"\d[\d.,]*", "#", one), []).append(one)
+    for same in alike.values():
+        yield f"{same[0]} (So or alike in {len(same)} of {sets} sets.)"
 
 
 def _mean_cuts(study: Study, declared: Imputation, exposure: str, sets: Sequence[Arrays]) -> Iterator[CutPoint]:
