@@ -156,7 +156,7 @@ def _of_exposure(view: View, declared: LossWeights, exposure: str) -> Iterator[S
         sd=number_of(w["sd"], "y", "fixed2"),
         median=number_of(w["p50"], "y", "fixed2"),
         cut=count_of(w["truncated"], "n", k),
-        effective=number_of(w["effective"], "y", "count"),
+        effective=count_of(w["effective"], "n", k),
     )
     row = next(iter(view.rows(declared.id, exposure=exposure, level=level)), None)
     if row is None:

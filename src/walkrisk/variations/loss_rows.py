@@ -144,7 +144,7 @@ def _lost_rows(ground: Ground, declared: LossWeights, exposure: str, sets: Seque
 def _spread_points(declared: LossWeights, exposure: str, sets: Sequence[Arrays]) -> Iterator[Point]:
     mean = np.array([s[f"{exposure}.spread"] for s in sets], dtype=np.float64).mean(axis=0)
     for what, value in zip(SPREAD, mean, strict=True):
-        whole = what in ("n", "truncated")
+        whole = what in ("n", "truncated", "effective")
         yield Point(
             analysis=declared.id,
             exposure=exposure,
