@@ -234,6 +234,18 @@ def test_every_sentence_says_what_the_files_say(view: View, accounts: tuple[Acco
     assert not faults, "\n".join(faults)
 
 
+def test_numbers_stand_in_the_places_that_are_theirs(accounts: tuple[Account, ...]) -> None:
+    """Limits and medians of one row share their form, so that a swap would read as well."""
+    columns = {"low": "low", "high": "high", "median": "y", "size": "x", "factor": "y", "start": "x", "end": "x"}
+    checked = 0
+    for account in accounts:
+        for place, fact in ((p, f) for s in account.sentences for p, f in s.facts.items()):
+            if account.id in ("ct", "pc", "ps", "ev") and place in columns:
+                assert fact.column == columns[place], (account.id, place)
+                checked += 1
+    assert checked >= 10
+
+
 # ---------------------------------------------------------------- what is refused
 
 

@@ -38,7 +38,7 @@ def contours() -> Figure:
     ]
     panel = ContourPanel(
         title="Walking volume: Q4 (>125 min/day)",
-        lines=[*(line(t) for t in (0.7, 0.8, 0.9, 1.1, 1.2, 1.5, 1.75)), line(1.0, "estimate")],
+        lines=[*(line(t) for t in (0.7, 0.8, 0.9, 1.1, 1.2, 1.21, 1.5, 1.75)), line(1.0, "estimate")],
         marks=[*marks, Marked(number=15, x=40.0, y=2.0)],
         largest=6.0,
     )
@@ -99,6 +99,7 @@ def test_contours_without_room_for_their_number_are_not_drawn() -> None:
     drawn = [artist for artist in ax.lines if len(np.asarray(artist.get_xdata())) > 20]
     assert len(drawn) == len(numbered) + 1
     assert "1.20" in numbered
+    assert "1.21" not in numbered
 
 
 def test_dots_outside_the_axes_are_left_out() -> None:
