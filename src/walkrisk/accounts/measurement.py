@@ -10,8 +10,10 @@ from walkrisk.accounts.measurement_words import (
     ABSENT,
     GROUP,
     MEASURED,
+    capitalised,
     curve_panels,
     one_of,
+    per_facts,
     per_words,
     pers,
     ratio_text,
@@ -90,13 +92,13 @@ def _reliability_sentences(view: View, declared: Reliability, followed: Sequence
             "{exposure}: one day had a reliability of {day} ({day_low} to {day_high}), the study's {mean} days a "
             "person one of {study} ({study_low} to {study_high}).",
             exposure=words(view.label(exposure)),
-            day=number_of(day, "estimate", "fixed2"),
-            day_low=number_of(day, "conf_low", "fixed2"),
-            day_high=number_of(day, "conf_high", "fixed2"),
+            day=number_of(day, "estimate", "fixed3"),
+            day_low=number_of(day, "conf_low", "fixed3"),
+            day_high=number_of(day, "conf_high", "fixed3"),
             mean=number_of(mean, "estimate", "fixed1"),
-            study=number_of(study, "estimate", "fixed2"),
-            study_low=number_of(study, "conf_low", "fixed2"),
-            study_high=number_of(study, "conf_high", "fixed2"),
+            study=number_of(study, "estimate", "fixed3"),
+            study_low=number_of(study, "conf_low", "fixed3"),
+            study_high=number_of(study, "conf_high", "fixed3"),
         )
         if needed is not None:
             yield sentence(
@@ -118,8 +120,8 @@ def _reliability_table(view: View, declared: Reliability, followed: Sequence[str
         for estimand, level, places in (
             ("mean", "days a person", 1),
             ("variance_ratio", "within over between", 2),
-            ("reliability", "one day", 2),
-            ("reliability", "study", 2),
+            ("reliability", "one day", 3),
+            ("reliability", "study", 3),
             ("days_needed", f"for {declared.wanted:g}", 1),
         ):
             e = _of(view, declared.id, exposure, estimand, level)
@@ -166,7 +168,7 @@ def _reliability_drawing(view: View, declared: Reliability, followed: Sequence[s
                 y_label="Reliability of their mean",
                 marks=marks,
                 horizontal=[(declared.wanted, f"{declared.wanted:g}")],
-                vertical=[(mean.estimate, "this study")] if mean and mean.estimate else [],
+                vertical=[(mean.estimate, "")] if mean and mean.estimate else [],
                 y_limits=(0.0, 1.0),
             )
         )
@@ -261,14 +263,14 @@ def _calibration_sentences(view: View, declared: Calibration, followed: Sequence
             continue
         facts = {
             "exposure": words(view.label(exposure)),
-            "per": words(per_words(view, declared.id, exposure)),
+            **per_facts(view, declared.id, exposure),
             "naive": ratio_of(naive),
             "made": ratio_of(made),
             "kept": number_of(kept, "estimate", "fixed2"),
         }
         yield sentence(
-            "{exposure}: the ratio {per} was {naive} with the exposure as measured and {made} calibrated; given "
-            "the covariates the measured days had a reliability of {kept}.",
+            "{exposure}: the ratio per {unit} {of} was {naive} with the exposure as measured and {made} calibrated; "
+            "given the covariates the measured days had a reliability of {kept}.",
             **facts,
         )
         again = _bootstrap_row(view, declared.id, exposure)
@@ -282,10 +284,10 @@ def _calibration_sentences(view: View, declared: Calibration, followed: Sequence
         apart = one_of(view.rows(declared.id, exposure=exposure, stratum="as measured together"))
         if together is not None and apart is not None:
             yield sentence(
-                "{exposure}: with the other exposures in the model the ratio {per} was {apart} as measured and "
-                "{together} with all calibrated together.",
+                "{exposure}: with the other exposures in the model the ratio per {unit} {of} was {apart} as measured "
+                "and {together} with all calibrated together.",
                 exposure=words(view.label(exposure)),
-                per=words(per_words(view, declared.id, exposure)),
+                **per_facts(view, declared.id, exposure),
                 apart=ratio_of(apart),
                 together=ratio_of(together),
             )
@@ -299,7 +301,7 @@ def _calibration_table(view: View, declared: Calibration, followed: Sequence[str
             return ratio_text(one_of(view.rows(declared.id, exposure=exposure, stratum=stratum)))
 
         rows.append(Row(cells=(view.label(exposure),), kind="heading"))
-        per = per_words(view, declared.id, exposure).capitalize()
+        per = capitalised(per_words(view, declared.id, exposure))
         rows.append(Row(cells=(per, found(MEASURED), found(CALIBRATED)), indent=1))
         again = _bootstrap_row(view, declared.id, exposure)
         if again is not None:
@@ -312,7 +314,7 @@ def _calibration_table(view: View, declared: Calibration, followed: Sequence[str
             made = one_of(view.rows(declared.id, exposure=exposure, stratum=stratum, level=level))
             main = view.main(exposure, level)
             rows.append(
-                Row(cells=(f"{level}, of the exposure in each column", ratio_text(main), ratio_text(made)), indent=1)
+                Row(cells=(f"{level} against {view.reference(exposure)}", ratio_text(main), ratio_text(made)), indent=1)
             )
     level_of = f"{100 * view.study.settings.conf_level:g}%"
     return Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from walkrisk.accounts.account import View
+from walkrisk.accounts.facts import Fact, Form, number_of, words
 from walkrisk.estimates.numbers import fixed, ratio_interval
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.panels import Mark, Panel
@@ -24,8 +25,23 @@ def per_words(view: View, analysis: str, exposure: str) -> str:
     """Units of a linear ratio for people: per 30 min/day."""
     unit = one_of(view.rows(analysis, exposure=exposure, estimand="unit"))
     label = view.exposures[exposure]
-    text = fixed(unit.estimate if unit else None, label.decimals)
+    text = fixed(unit.estimate if unit else None, min(label.decimals, 3))
     return f"per {text} {label.unit}".strip()
+
+
+def per_facts(view: View, analysis: str, exposure: str) -> dict[str, Fact]:
+    """The same for a sentence with the places {unit} and {of}: its number from its row."""
+    unit = one_of(view.rows(analysis, exposure=exposure, estimand="unit"))
+    label = view.exposures[exposure]
+    if unit is None:
+        return {"unit": words("unit"), "of": words(label.unit)}
+    forms: tuple[Form, ...] = ("fixed0", "fixed1", "fixed2", "fixed3")
+    return {"unit": number_of(unit, "estimate", forms[min(label.decimals, 3)]), "of": words(label.unit or "units")}
+
+
+def capitalised(text: str) -> str:
+    """A text with its first letter large, the others as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def source_words(declared: Calibration | Simex) -> str:

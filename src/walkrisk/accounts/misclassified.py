@@ -188,7 +188,7 @@ def _drawings(view: View, declared: MisclassifiedOutcome, followed: Sequence[str
                 x_label="Specificity",
                 y_label="Sensitivity",
                 marks=marks,
-                y_limits=(0.0, 1.0),
+                y_limits=(0.0, 1.05),
             )
         )
     if panels:

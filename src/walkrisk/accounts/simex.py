@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 from walkrisk.accounts.account import Account, Drawing, Line, View
 from walkrisk.accounts.facts import Sentence, number_of, ratio_of, sentence, words
 from walkrisk.accounts.measurement_words import (
     GROUP,
     MEASURED,
+    capitalised,
     curve_panels,
     one_of,
+    per_facts,
     per_words,
     pers,
     ratio_text,
     source_words,
 )
-from walkrisk.estimates.results import Point
 from walkrisk.figures.panels import Mark, Panel, panel_figure
 from walkrisk.studies.measurement import Simex
 from walkrisk.tables.table import Head, Row, Table
@@ -45,7 +45,10 @@ def simex_account(view: View, declared: Simex) -> Account:
         "outcome.",
     )
     lines = []
-    for form, text in (("categories", "SIMEX, categories cut anew"), ("per unit", "SIMEX, linear")):
+    for form, text in (
+        ("categories", f"SIMEX ({first}), categories cut anew"),
+        ("per unit", f"SIMEX ({first}), linear"),
+    ):
         rows = [r for e in followed for r in view.rows(declared.id, exposure=e, stratum=f"{form}, {first}")]
         if rows:
             what = f"{text} ({pers(view, declared.id, followed)})" if form == "per unit" else text
@@ -80,17 +83,23 @@ def _simex_sentences(view: View, declared: Simex, followed: Sequence[str]) -> It
             )
             if naive is None or made is None or error is None:
                 continue
-            of = view.category(exposure, level) if level else per_words(view, declared.id, exposure)
-            yield sentence(
-                "{exposure}: the ratio {of} was {naive} as measured and {made} extrapolated to no error ({first} "
-                "function; standard error of its logarithm by the finite number of fits {error}).",
-                exposure=words(view.label(exposure)),
-                of=words(f"of {of}" if level else of),
-                naive=ratio_of(naive),
-                made=ratio_of(made),
-                first=words(first),
-                error=number_of(error, "estimate", "fixed3"),
+            facts = {
+                "exposure": words(view.label(exposure)),
+                "naive": ratio_of(naive),
+                "made": ratio_of(made),
+                "first": words(first),
+                "error": number_of(error, "estimate", "fixed3"),
+            }
+            found = (
+                "was {naive} as measured and {made} extrapolated to no error ({first} function; standard error of its "
+                "logarithm by the finite number of fits {error})."
             )
+            if level:
+                of = words(view.category(exposure, level))
+                yield sentence("{exposure}: the ratio of {of} " + found, of=of, **facts)
+            else:
+                template = "{exposure}: the ratio per {unit} {of} " + found
+                yield sentence(template, **per_facts(view, declared.id, exposure), **facts)
 
 
 def _simex_table(view: View, declared: Simex, followed: Sequence[str]) -> Iterator[Table]:
@@ -105,7 +114,7 @@ def _simex_table(view: View, declared: Simex, followed: Sequence[str]) -> Iterat
                 ratio_text(one_of(view.rows(declared.id, exposure=exposure, stratum=f"{form}, {name}", level=level)))
                 for name in columns
             ]
-            rows.append(Row(cells=(level or per_words(view, declared.id, exposure).capitalize(), *cells), indent=1))
+            rows.append(Row(cells=(level or capitalised(per_words(view, declared.id, exposure)), *cells), indent=1))
     if any(row.kind == "data" for row in rows):
         yield Table(
             id=declared.id,
@@ -155,8 +164,8 @@ def _extrapolation_panels(view: View, declared: Simex, exposure: str) -> Iterato
         if not points:
             continue
         marks = []
-        for item, mine in groupby(sorted(points, key=_item), key=_item):
-            these = sorted(mine, key=lambda p: p.x or 0.0)
+        for item in dict.fromkeys(p.item for p in points):
+            these = [p for p in points if p.item == item]
             x, y = [p.x for p in these], [p.y for p in these]
             if item == "mean":
                 marks.append(Mark(kind="dots", x=x, y=y, label="mean of the fits", colour=0))
@@ -171,7 +180,3 @@ def _extrapolation_panels(view: View, declared: Simex, exposure: str) -> Iterato
             vertical=[(0.0, "none"), (1.0, "as measured")],
             log_y=True,
         )
-
-
-def _item(point: Point) -> str:
-    return point.item

@@ -40,7 +40,7 @@ FloatArray = npt.NDArray[np.float64]
 BLOCK = 50  # draws of a part
 FEWEST = 10  # draws that a distribution needs
 PARAMETERS, ERROR = 0, 1  # the random streams of an exposure
-BINS = 40
+BINS = 24
 PROBABILISTIC, SYSTEMATIC = "probabilistic", "probabilistic, without random error"  # strata
 
 
