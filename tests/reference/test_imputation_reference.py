@@ -67,6 +67,7 @@ def test_imputed_values_are_distributed_as_those_of_mice(
         z = (of.mean(axis=0) - each["mean"].to_numpy()) / np.maximum(spread, 1e-3)
         assert np.mean(z**2) < 1 + 6 * np.sqrt(2 / len(z))
         assert np.abs(z).max() < 5
+        assert of.std(axis=0, ddof=1).mean() == pytest.approx(each.sd.mean(), rel=0.03)
 
 
 def test_proper_draws_add_the_variance_of_the_parameters(data: dict[str, Any]) -> None:
