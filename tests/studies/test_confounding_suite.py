@@ -27,7 +27,7 @@ from walkrisk.studies.bench import make_bench
 from walkrisk.studies.declaration import contracts, study_from
 from walkrisk.studies.study import Study
 from walkrisk.variations.confounding import plan
-from walkrisk.variations.ground import Ground
+from walkrisk.variations.ground import Ground, main_rows
 
 from .sentences_check import every_fault
 
@@ -123,13 +123,40 @@ def test_evalues_of_ratios_and_curve_are_those_of_the_rows(view: View) -> None:
         assert p.y == pytest.approx(evalue(curve[p.x].estimate).point, rel=1e-12)
 
 
+@pytest.mark.parametrize(("method", "measure"), [("logistic", "OR"), ("identity_poisson", "RD")])
+@pytest.mark.parametrize("rare", [True, False, None])
+def test_evalues_of_odds_ratios_and_risk_differences(
+    ground: Ground, method: Any, measure: str, rare: bool | None
+) -> None:
+    study = ground.study
+    main = replace(study.analyses[0], method=method)
+    curves = replace(study.sensitivity.evalue_curves[0], curve="", rare=rare)
+    only = replace(study.sensitivity, evalue_curves=(curves,), benchmarks=(), contours=(), confounder_arrays=())
+    only = replace(only, probabilistic_confounders=(), probabilistic_selections=())
+    changed = replace(study, analyses=(main,), sensitivity=only)
+    bench = replace(ground.bench, study=changed)
+    (variation,) = plan(replace(ground, study=changed, bench=bench))
+    found = main_rows(bench, "volume")
+    row = next(e for e in found.estimates if e.level == "Q4" and e.variance == "stata")
+    reference = next(e for e in found.estimates if e.level == "Q1" and e.variance == "stata")
+    got = next(e for e in variation.finish(()).estimates if e.level == "Q4" and e.variance == "stata")
+    fit = found.diagnostics[0]
+    is_rare = fit.events / fit.n < 0.15 if rare is None else rare
+    if measure == "OR":
+        expected = evalue(row.estimate, row.conf_low, row.conf_high, measure="OR", rare=is_rare).point
+    else:
+        cells = [(e.events or 0, (e.n or 0) - (e.events or 0)) for e in (row, reference)]
+        cells.sort(key=lambda c: c[0] / sum(c), reverse=True)
+        expected = evalue(measure="RD", counts=(*cells[0], *cells[1])).point
+    assert got.estimand == "e_value"
+    assert got.estimate == pytest.approx(expected, rel=1e-12)
+
+
 def test_a_covariate_left_out_gives_the_ratio_of_a_study_without_it(view: View, ground: Ground) -> None:
     study = ground.study
     model = study.models["multi_adjusted"]
     smaller = replace(model, covariates=tuple(c for c in model.covariates if c != "depression"))
     without = replace(study, models={**study.models, "multi_adjusted": smaller})
-    from walkrisk.variations.ground import main_rows
-
     rows = main_rows(replace(ground.bench, study=without), "volume").estimates
     expected = next(e for e in rows if e.level == "Q4" and e.variance == "stata")
     got = one(view, "bm", "risk_ratio", stratum="depression")
