@@ -214,7 +214,7 @@ def _calibration(view: View, declared: Calibration) -> Account:
         Line(f"Linear, {what}", tuple(_first_per(view, declared.id, stratum, followed)))
         for stratum, what in ((MEASURED, "exposure as measured"), (CALIBRATED, "calibrated for day-to-day variation"))
     ]
-    lines = [Line(f"{line.label} ({pers(view, declared.id, followed)})", line.rows) for line in lines if line.rows]
+    lines = [Line(f"{line.label} ({pers(view, declared, followed)})", line.rows) for line in lines if line.rows]
     by_category = [
         r
         for e in followed

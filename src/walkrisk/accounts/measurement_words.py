@@ -52,9 +52,11 @@ def source_words(declared: Calibration | Simex) -> str:
     return f" Of {given} the reliability was taken from elsewhere ({declared.source}) and as known."
 
 
-def pers(view: View, analysis: str, followed: Sequence[str]) -> str:
-    """Units of the linear ratios of several exposures."""
-    return "; ".join(per_words(view, analysis, e) for e in followed)
+def pers(view: View, declared: Calibration | Simex, followed: Sequence[str]) -> str:
+    """Units of the linear ratios of several exposures, as declared, or in words."""
+    if all(e in declared.per for e in followed):
+        return "; ".join(f"per {declared.per[e]:g} {view.exposures[e].unit}".strip() for e in followed)
+    return "per distance between the medians of the lowest and highest category"
 
 
 def ratio_text(e: Estimate | None) -> str:

@@ -51,7 +51,7 @@ def simex_account(view: View, declared: Simex) -> Account:
     ):
         rows = [r for e in followed for r in view.rows(declared.id, exposure=e, stratum=f"{form}, {first}")]
         if rows:
-            what = f"{text} ({pers(view, declared.id, followed)})" if form == "per unit" else text
+            what = f"{text} ({pers(view, declared, followed)})" if form == "per unit" else text
             lines.append(Line(what if declared.noise == "normal" else f"{what}, empirical noise", tuple(rows)))
     return Account(
         id=declared.id,
