@@ -6,6 +6,7 @@ import copy
 import math
 import warnings
 from functools import cache
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -388,6 +389,37 @@ def test_the_smallest_detectable_ratio_is_near_its_closed_form() -> None:
     shares = [p for p in found.points if p.series == "power" and p.item == "below"]
     assert len(shares) == 7
     assert {p.n for p in shares} == {200}
+
+
+def least_of(shares: np.ndarray) -> float:
+    """The ratio below 1 detected with power 0.8, worked out anew: risks at the reference, expected sandwich."""
+    data = people()
+    codes = tertile(data)
+    x = np.column_stack([np.ones(400), codes == 2, codes == 3, data["age"], data["sex"]]).astype(float)
+    beta = sm.GLM(data["case"], x, family=sm.families.Poisson()).fit(tol=1e-12).params.to_numpy()
+    reference = np.exp(x[:, [0, 3, 4]] @ beta[[0, 3, 4]])
+
+    def power(log_ratio: float) -> float:
+        p = reference * np.exp(shares[codes.astype(int) - 1] * log_ratio)
+        bread = np.linalg.inv(x.T @ (x * p[:, None]))
+        meat = x.T @ (x * (p * (1 - p))[:, None])
+        away = abs(log_ratio) / math.sqrt((bread @ meat @ bread)[2, 2])
+        normal = NormalDist()
+        return normal.cdf(away - 1.959963984540054) + normal.cdf(-away - 1.959963984540054)
+
+    low, high = -3.0, 0.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if power(middle) > 0.8 else (low, middle)
+    return math.exp(low)
+
+
+@pytest.mark.parametrize(("pattern", "shares"), [("steps", (0.0, 0.5, 1.0)), ("alone", (0.0, 0.0, 1.0))])
+def test_categories_between_are_as_declared(pattern: str, shares: tuple[float, ...]) -> None:
+    asked = {"id": "pw", "replicates": 50, "powers": [0.8], "direction": "below", "pattern": pattern}
+    found = run({"power": [asked]})
+    closed = rows(found, "pw", estimand="minimal_detectable_ratio", method="closed_form")[0]
+    assert closed.estimate == pytest.approx(least_of(np.array(shares)), rel=1e-6)
 
 
 def test_declared_ratios_are_the_ones_simulated_on_their_side() -> None:
