@@ -11,13 +11,13 @@ from walkrisk.accounts.missing_data_words import (
     methods,
     name_of,
     scale_of,
+    shift_form,
     shifted_name,
     variant_ends,
 )
 from walkrisk.estimates.numbers import fixed, ratio_interval
 from walkrisk.estimates.results import Point
 from walkrisk.estimates.rows import Estimate
-from walkrisk.sensitivity.imputation import MIXED
 from walkrisk.studies.missing_data import Delta, Imputation, outcome_of
 from walkrisk.tables.cells import ABSENT
 from walkrisk.tables.table import Head, Row, Table
@@ -65,7 +65,7 @@ def _sentences(view: View, declared: Imputation) -> Iterator[Sentence]:
     lacking = view.points(declared.id, "missing")
     if whole.n is not None and whole.n >= view.guard.min_cell:
         yield sentence(
-            "Of {n} people who may be analysed, {k} ({share}) lacked at least one of {v} imputed variables.",
+            "Of {n} people who may be analysed, {k} ({share}) lacked one or more of the imputed variables ({v}).",
             n=number_of(whole, "x", "count"),
             k=number_of(whole, "n", "count"),
             share=number_of(whole, "y", "percent1"),
@@ -73,7 +73,7 @@ def _sentences(view: View, declared: Imputation) -> Iterator[Sentence]:
         )
     else:
         yield sentence(
-            "Of {n} people who may be analysed, {k} lacked at least one of {v} imputed variables.",
+            "Of {n} people who may be analysed, {k} lacked one or more of the imputed variables ({v}).",
             n=number_of(whole, "x", "count"),
             k=count_of(whole, "n", view.guard.min_cell),
             v=derived(len(lacking)),
@@ -114,8 +114,8 @@ def _convergence(view: View, declared: Imputation) -> Iterator[Sentence]:
         "{k} of {v} variables.",
         variable=words(name_of(view, worst.item)),
         value=number_of(worst, "y", "fixed2"),
-        limit=setting(MIXED),
-        k=derived(sum((p.y or 0.0) > MIXED for p in known)),
+        limit=number_of(worst, "high", "fixed1"),
+        k=derived(sum((p.y or 0.0) > (p.high or 0.0) for p in known)),
         v=derived(len(known)),
     )
 
@@ -133,12 +133,14 @@ def _shift_sentences(view: View, declared: Imputation, delta: Delta, exposure: s
         "exposure": words(view.label(exposure)),
         "level": words(view.category(exposure, level)),
     }
-    first, last = variant_ends(delta)
+    first, last = (_shift_point(view, declared, delta, v, exposure, level) for v in variant_ends(delta))
+    if first is None or last is None:
+        return
     yield sentence(
         "With imputed values of {name} shifted by {first} {scale} the ratio of {exposure}, {level}, was {low}; shifted "
         "by {last} it was {high}.",
-        first=setting(_signed(first)),
-        last=setting(_signed(last)),
+        first=number_of(first, "x", shift_form(delta)),
+        last=number_of(last, "x", shift_form(delta)),
         scale=words(scale_of(view, declared, delta)),
         low=ratio_of(low),
         high=ratio_of(high),
@@ -173,8 +175,11 @@ def _tip_sentences(
             yield sentence(f"{does} at a shift of {{tip}} ({{exposure}}, {{level}}; {{name}}).", tip=tip, **common)
 
 
-def _signed(value: float) -> str:
-    return "no shift" if value == 0 else f"{value:+g}".replace("-", "−")
+def _shift_point(
+    view: View, declared: Imputation, delta: Delta, value: float, exposure: str, level: str
+) -> Point | None:
+    points = view.points(declared.id, "shift", exposure=exposure)
+    return next((p for p in points if (p.stratum, p.level, p.x) == (variant_name(delta), level, value)), None)
 
 
 def _table(view: View, declared: Imputation) -> Table:
@@ -241,7 +246,8 @@ def _lines(view: View, declared: Imputation) -> Iterator[Line]:
     for delta in declared.deltas:
         value = _furthest(view, declared, delta)
         if value is not None:
-            label = f"{declared.title}, {shifted_name(view, delta)} {_signed(value)}"
+            which = "highest" if value == delta.values[-1] else "lowest"
+            label = f"{declared.title}, {shifted_name(view, delta)} at its {which} shift"
             yield Line(label, tuple(view.rows(declared.id, stratum=variant_of(delta, value))))
 
 

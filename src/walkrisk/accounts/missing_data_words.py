@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from walkrisk.accounts.account import View
+from walkrisk.accounts.facts import Form
 from walkrisk.estimates.results import Point
 from walkrisk.studies.missing_data import Delta, Imputation
 
@@ -82,3 +83,8 @@ def scale_of(view: View, declared: Imputation, delta: Delta) -> str:
         return "on the log-odds"
     variable = view.variables.get(delta.variable)
     return (variable.unit if variable else "") or "units"
+
+
+def shift_form(delta: Delta) -> Form:
+    """The decimals in which the shifts of a grid are printed."""
+    return "fixed1" if all(abs(10 * v - round(10 * v)) < 1e-9 for v in delta.values) else "fixed2"

@@ -242,7 +242,7 @@ def _traces(declared: Imputation, texts: Texts, sets: Sequence[Arrays]) -> Itera
                     yield replace(
                         row, series=f"trace {series[:-1]}", stratum=f"set {number}", x=float(cycle), y=float(value)
                     )
-        yield replace(row, series="r_hat", y=float(mixed[i]) if np.isfinite(mixed[i]) else None)
+        yield replace(row, series="r_hat", y=float(mixed[i]) if np.isfinite(mixed[i]) else None, high=MIXED)
 
 
 def _said_of_chains(texts: Texts, sets: Sequence[Arrays]) -> list[str]:
