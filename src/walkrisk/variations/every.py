@@ -13,6 +13,7 @@ from walkrisk.variations import (
     losses,
     measurement,
     missing_data,
+    multiverse,
     precision,
     selection,
 )
@@ -25,6 +26,7 @@ PLANS: tuple[Callable[[Ground], Iterator[Variation]], ...] = (
     confounding.plan,
     measurement.plan,
     selection.plan,
+    multiverse.plan,
     influence.plan,
     jackknife.plan,
     forms.plan,

@@ -31,7 +31,7 @@ FEW_EVENTS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Ready:
+class Ready:
     """A specification of one data set, ready to be solved with others."""
 
     spec: Specified
@@ -46,7 +46,7 @@ class _Ready:
 def solved(shop: Workshop, specs: Sequence[Specified], exposure: str, *, scale: str) -> list[Found]:
     """What each specification gives, in the order given."""
     found: dict[tuple[int, int | None], Found] = {}
-    groups: dict[tuple[object, ...], list[_Ready]] = {}
+    groups: dict[tuple[object, ...], list[Ready]] = {}
     for spec in specs:
         for number in shop.sets(spec):
             ready = _ready(shop, spec, exposure, scale, number)
@@ -66,7 +66,7 @@ def solved(shop: Workshop, specs: Sequence[Specified], exposure: str, *, scale: 
     return [_pooled(shop, spec, [found[spec.number, number] for number in shop.sets(spec)]) for spec in specs]
 
 
-def ready_for(shop: Workshop, spec: Specified, exposure: str, scale: str) -> _Ready | None:
+def ready_for(shop: Workshop, spec: Specified, exposure: str, scale: str) -> Ready | None:
     """A specification made ready, if it can be solved with others and imputes nothing."""
     if shop.sets(spec) != (None,):
         return None
@@ -74,7 +74,7 @@ def ready_for(shop: Workshop, spec: Specified, exposure: str, scale: str) -> _Re
     return None if isinstance(made, Found) else made
 
 
-def _ready(shop: Workshop, spec: Specified, exposure: str, scale: str, number: int | None) -> _Ready | Found | None:
+def _ready(shop: Workshop, spec: Specified, exposure: str, scale: str, number: int | None) -> Ready | Found | None:
     """A specification made ready to be solved with others; None if it is to be solved alone."""
     try:
         if not shop.sample(spec, number).any():
@@ -93,10 +93,10 @@ def _ready(shop: Workshop, spec: Specified, exposure: str, scale: str, number: i
         return None
     family = STANDARDISED.get(spec.method, spec.method)
     wanted = Wanted(made.columns, outcome, weights, shop.start(spec, covariates, family, number))
-    return _Ready(spec, number, covariates, made, wanted, family, spec.method in STANDARDISED)
+    return Ready(spec, number, covariates, made, wanted, family, spec.method in STANDARDISED)
 
 
-def _solve_block(shop: Workshop, block: Sequence[_Ready], found: dict[tuple[int, int | None], Found]) -> None:
+def _solve_block(shop: Workshop, block: Sequence[Ready], found: dict[tuple[int, int | None], Found]) -> None:
     first = block[0]
     contrasts = fit_specifications(
         first.family, first.covariates, [one.wanted for one in block], marginal=first.marginal
@@ -106,7 +106,7 @@ def _solve_block(shop: Workshop, block: Sequence[_Ready], found: dict[tuple[int,
             found[one.spec.number, one.number] = _from_influence(shop, one, contrasts, k)
 
 
-def _from_influence(shop: Workshop, one: _Ready, contrasts: Contrasts, k: int) -> Found:
+def _from_influence(shop: Workshop, one: Ready, contrasts: Contrasts, k: int) -> Found:
     rows = one.wanted.weights > 0
     if one.spec.analysis.weighted:
         rows = shop.weights(one.spec, one.exposure, one.covariates, one.number) > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -62,7 +62,7 @@ class Workshop:
     """
 
     ground: Ground
-    specs: Sequence[Specified]
+    specs: Mapping[str, Sequence[Specified]]
     kept: dict[Hashable, Any] = field(default_factory=dict)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -74,7 +74,7 @@ class Workshop:
 
     def forget(self, first: str) -> None:
         """Lets go of what was kept under keys that begin with a word."""
-        for key in [k for k in self.kept if isinstance(k, tuple) and k[0] == first]:
+        for key in [k for k in list(self.kept) if isinstance(k, tuple) and k[0] == first]:
             self.kept.pop(key, None)
 
     # ------------------------------------------------------------ variables and people
@@ -150,7 +150,8 @@ class Workshop:
 
         def make() -> npt.NDArray[np.intp]:
             anyone: BoolArray | None = None
-            for spec in {(s.data, s.people): s for s in self.specs if number in self.sets(s)}.values():
+            every = [s for specs in self.specs.values() for s in specs if number in self.sets(s)]
+            for spec in {(s.data, s.people): s for s in every}.values():
                 one = self.included(spec, number)
                 anyone = one if anyone is None else anyone | one
             assert anyone is not None
