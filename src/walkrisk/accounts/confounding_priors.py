@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from walkrisk.accounts.account import Account, Drawing, Line, View
-from walkrisk.accounts.confounding_words import GROUP, followed
+from walkrisk.accounts.confounding_words import GROUP, followed, taken_for_risk_ratios
 from walkrisk.accounts.facts import Sentence, number_of, ratio_of, sentence, setting, words
 from walkrisk.estimates.disclosure import RATIOS
 from walkrisk.estimates.numbers import ratio_interval
@@ -95,6 +95,7 @@ def _methods(view: View, declared: Declared) -> Iterator[str]:
     yield f"{how} There were {declared.draws} draws; limits are the {low}th and {high}th percentiles of the ratios."
     if declared.refits:
         yield records
+    yield from taken_for_risk_ratios(view)
 
 
 def _priors(priors: Mapping[str, DeclaredPrior]) -> str:

@@ -31,19 +31,42 @@ def name_of(view: View, covariate: str) -> str:
 
 
 def conversion(view: View, rare: bool | None) -> tuple[str, ...]:
-    """How a ratio that is no risk ratio was turned into one."""
-    estimand = next((e.estimand for e in view.rows(view.analysis.id, model=view.analysis.models[0])), "risk_ratio")
-    if estimand not in ("odds_ratio", "hazard_ratio"):
+    """How an estimate that is no risk ratio was turned into one; nothing for a risk ratio."""
+    estimand = _estimand(view)
+    if estimand == "risk_difference":
+        return ("Risk differences have the E-values of their 2 x 2 tables of people, without covariates.",)
+    if estimand == "risk_ratio":
         return ()
-    what = "Odds" if estimand == "odds_ratio" else "Hazard"
-    why = "fewer than 15 per cent of those analysed had it" if rare is None else "this was declared"
     if rare is None:
         fits = [d for d in view.results.diagnostics if d.analysis == view.analysis.id]
         rare = all(is_rare(d.events, d.n) for d in fits)
-        why = why if rare else "15 per cent or more of those analysed had it"
+        why = (
+            "fewer than 15 per cent of those analysed had it"
+            if rare
+            else "15 per cent or more of those analysed had it"
+        )
+    else:
+        why = "this was declared"
     taken = "as rare" if rare else "as common"
     turned = "so the ratios stand for risk ratios" if rare else "so the ratios were first turned into risk ratios"
-    return (f"{what} ratios: the outcome was taken {taken}, as {why}, {turned}.",)
+    return (f"{_NAMES[estimand]}: the outcome was taken {taken}, as {why}, {turned}.",)
+
+
+def taken_for_risk_ratios(view: View) -> tuple[str, ...]:
+    """What is to be said of a correction of risk ratios that odds or hazard ratios were put through."""
+    estimand = _estimand(view)
+    if estimand not in _NAMES:
+        return ()
+    return (f"{_NAMES[estimand]} were corrected as risk ratios are, which holds for a rare outcome.",)
+
+
+_NAMES = {"odds_ratio": "Odds ratios", "hazard_ratio": "Hazard ratios"}
+
+
+def _estimand(view: View) -> str:
+    exposure = view.followed[0]
+    rows = main_rows_of(view, exposure, view.headline(exposure))
+    return rows[0].estimand if rows else "risk_ratio"
 
 
 def main_rows_of(view: View, exposure: str, level: str) -> list[Estimate]:
