@@ -284,6 +284,33 @@ def test_the_jackknife_over_areas_is_a_loop_of_fits() -> None:
     ) == pytest.approx(2.262157, rel=1e-6)  # qt(0.975, 9)
 
 
+def test_hazard_ratios_are_jackknifed_and_looked_into_as_well() -> None:
+    rng = np.random.default_rng(3)
+    data = people().assign(time=np.round(rng.exponential(5, 400), 1) + 0.1)
+    codes = tertile(data)
+    x = np.column_stack([codes == 2, codes == 3, data["age"], data["sex"]]).astype(float)
+
+    def log_hazard(keep: np.ndarray) -> float:
+        model = sm.PHReg(data["time"][keep], x[keep], status=data["case"][keep], ties="efron")
+        return float(model.fit(disp=False).params[1])
+
+    left = np.array([log_hazard((data["area"] != a).to_numpy()) for a in range(12)])
+    parts: dict[str, Any] = {
+        "columns": {**TABLE["columns"], "time": NUMBER},
+        "outcomes": {"case": {"variable": "case", "label": "Case", "time": "time", "event": "case"}},
+        "analyses": [{**TABLE["analyses"][0], "method": "cox"}],
+    }
+    found = run({"jackknives": [{"id": "jk", "over": "area"}], "influence": [{"id": "inf"}]}, data, **parts)
+    row = rows(found, "jk", level="Q3", stratum="", estimand="hazard_ratio")[0]
+    assert row.std_error == pytest.approx(math.sqrt(11 / 12 * ((left - left.mean()) ** 2).sum()), rel=1e-5)
+    one = {r.stratum: r for r in rows(found, "inf", level="Q3", variance="HC0") if r.estimand != "share"}
+    main = rows(found, "main", level="Q3", variance="HC0")[0]
+    then = one["without_to_null"]
+    assert main.estimate is not None
+    assert then.estimate is not None
+    assert (main.estimate - 1) * (then.estimate - 1) <= 0
+
+
 def test_a_group_that_holds_all_of_a_covariates_level_is_left_out_too() -> None:
     data = people().assign(area=people()["sex"] + 1)  # without either area everyone has one sex
     found = run({"jackknives": [{"id": "jk", "over": "area"}]}, data)

@@ -38,8 +38,8 @@ def _influence(view: View, declared: Influence) -> Account:
         group=GROUP,
         methods=(
             f"What leaving out one person would change in each log ratio was computed {_how(view)}; changes are in "
-            "standard errors of the log ratio. The customary mark of an influential person is twice the inverse root of "
-            "the number of people (Belsley, Kuh and Welsch 1980).",
+            "standard errors of the log ratio. The customary mark of an influential person is twice the inverse root "
+            "of the number of people (Belsley, Kuh and Welsch 1980).",
             "The fewest people whose absence would change what is read from a ratio were looked for as by Broderick, "
             "Giordano and Meager (2020): those whose absence moves it most in that direction, by the derivative of "
             "the fit in their weights, are left out first; how many it takes was then found by fitting again without "
