@@ -23,15 +23,17 @@ from walkrisk.estimates.rows import Estimate
 from walkrisk.runs.accounting import accounts_of
 from walkrisk.runs.compute import compute, make_cohort
 from walkrisk.runs.tabulations import tabulation
+from walkrisk.sensitivity.bounds import assumed, log_ratio
 from walkrisk.studies.bench import make_bench
 from walkrisk.studies.declaration import contracts, load_study
-from walkrisk.studies.losses import LossWeights, WorstCases
+from walkrisk.studies.losses import LossWeights, WorstCases, before_and_after
 from walkrisk.studies.missing_data import Imputation
 from walkrisk.studies.sensitivity import Sensitivity
 from walkrisk.studies.study import Study
 from walkrisk.tables.table import plain_rows
 from walkrisk.variations.ground import Ground
 from walkrisk.variations.losses import plan
+from walkrisk.variations.worst_cases import OF_REFERENCE, prepared
 
 FloatArray = npt.NDArray[np.float64]
 STEP = ("followup_pain_known",)
@@ -186,6 +188,33 @@ def test_a_k_of_one_is_the_main_analysis(results: Results) -> None:
             assert len(scans) == 2
             for p in scans:
                 assert (p.y, p.low, p.high) == pytest.approx((row.estimate, row.conf_low, row.conf_high), rel=1e-8)
+
+
+def test_at_a_tipping_point_the_ratio_or_its_limit_is_one(study: Study, extract: Extract, results: Results) -> None:
+    ready = prepared(ground_of(study, extract), WORST, "volume")
+    main = {e.level: e for e in results.estimates if (e.analysis, e.variance) == ("main", "HC0")}
+    found = [e for e in results.estimates if e.analysis == "worst" and e.estimand == "tipping_point"]
+    assert len(found) == 3 * 2 * 2
+    for row in found:
+        own = main[row.level]
+        outside = not (own.conf_low or 0) <= 1 <= (own.conf_high or 2)
+        if row.estimate is None:
+            assert row.method == "limit"
+            assert not outside
+            continue
+        at = 0 if row.stratum == OF_REFERENCE else ("Q1", "Q2", "Q3", "Q4").index(row.level)
+        k = np.where(np.arange(4) == at, row.estimate, 1.0)
+        value, error = log_ratio(assumed(ready.lost, k, scale="odds"), ready.columns[int(row.level[1]) - 1])
+        if row.method == "limit":
+            assert outside
+            value -= math.copysign(1.959963984540054, math.log(own.estimate or 1)) * error
+        assert value == pytest.approx(0, abs=1e-7)
+
+
+def test_people_are_eligible_by_the_steps_before_the_first_of_loss(study: Study) -> None:
+    before, after = before_and_after(study, ("followup_pain_known", "baseline_pain_known"))
+    assert before == ["accelerometer_day", "valid_walking_day"]
+    assert after == ["no_baseline_lbp", "complete_covariates"]
 
 
 def test_bounds_hold_every_scan(results: Results) -> None:

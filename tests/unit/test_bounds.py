@@ -68,10 +68,11 @@ def test_tipping_point_in_closed_form() -> None:
     assert np.isnan(nowhere.k)
 
 
+@pytest.mark.parametrize("anchor", ["category", "model"])
 @pytest.mark.parametrize("method", ["logistic", "log_binomial", "linear"])
-def test_other_models_agree_without_covariates(method: str) -> None:
+def test_other_models_agree_without_covariates(method: str, anchor: str) -> None:
     k = np.array([1.2, 0.8, 1.6])
-    made = assumed(table("category", method), k)
+    made = assumed(table(anchor, method), k)
     r, n = CASES / FOLLOWED, FOLLOWED + LOST
     risk = r * (FOLLOWED + LOST * k) / n
     on = {"logistic": np.log(risk / (1 - risk)), "log_binomial": np.log(risk), "linear": risk}[method]
