@@ -182,6 +182,22 @@ def test_perfect_prediction_is_said_and_stays_finite() -> None:
     assert np.mean(draws) == pytest.approx(0.9873, abs=4 * 0.029 * np.sqrt(1 / 300 + 1 / 1000))
 
 
+def test_augmented_rows_are_those_of_white_daniel_and_royston() -> None:
+    data = {n: v for n, v in cohort().items() if n in ("x", "y", "yes")}
+    visit = prepare(data, [Target(name="yes", kind="binary")], factors=["y"]).visits[0]
+    known = ~np.isnan(data["yes"])
+    x, y = (data["x"] - data["x"].mean()) / data["x"].std(), data["y"]
+    rows = []
+    for shift_y, shift_x in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        at_y = np.clip(y[known].mean() + shift_y * y[known].std(ddof=1) / 2, 0, 1)
+        at_x = x[known].mean() + shift_x * x[known].std(ddof=1) / 2
+        rows += [(1.0, at_y, at_x)] * 2
+    found = np.round(visit.added[:, [0, 1, 2]], 9)  # the columns stand in the order of the data
+    assert sorted(map(tuple, found)) == sorted(map(tuple, np.round(rows, 9)))
+    assert visit.added_weight.sum() == pytest.approx(3)  # two predictors and one
+    assert list(np.bincount(visit.added_level)) == [4, 4]
+
+
 def test_collinear_predictors_are_left_out_and_said() -> None:
     data = cohort()
     data["twice"] = 2 * data["x"] + 1

@@ -238,6 +238,10 @@ def test_faults_of_the_declaration(extract_path: Path, changed: dict[str, Any], 
         ({"deltas": [{"variable": "smoking", "level": 7, "values": [1.0]}]}, "Nobody has level 7 of smoking"),
         ({"replaces": ["complete_covariates", "followup_pain_known"]}, "lbp_t1 predicts and is itself missing"),
         ({"impute": {**IMPUTED, "age": "binary"}}, "not binary"),
+        (
+            {"impute": {**IMPUTED, "age": "pmm"}, "deltas": [{"variable": "age", "values": [1.0]}]},
+            "age is not imputed, so it cannot be shifted",
+        ),
     ],
 )
 def test_what_the_data_make_impossible(extract_path: Path, changed: dict[str, Any], said: str) -> None:
@@ -246,6 +250,20 @@ def test_what_the_data_make_impossible(extract_path: Path, changed: dict[str, An
 
 
 # ---------------------------------------------------------------- a study whose conclusion tips
+
+
+def small_table(**study: Any) -> dict[str, Any]:
+    """The minimal study with one exposure of two categories, and `study` laid over it."""
+    table = read_toml(ANALYSES / "minimal_study.toml", "a study")
+    for gone in ("smoking", "steps"):
+        del table["columns"][gone]
+    table["columns"]["activity"] |= {"codes": [1, 2], "labels": {"1": "Low", "2": "High"}}
+    table["exposures"] = {"activity_group": table["exposures"]["activity_group"]}
+    table["models"]["adjusted"]["covariates"] = ["age", "sex"]
+    table["analyses"] = [{**table["analyses"][0], "exposures": ["activity_group"]}]
+    for key in ("characteristics", "tables", "curves", "curve_figures", "forest_figures"):
+        table.pop(key, None)
+    return {**table, **study}
 
 
 @pytest.fixture(scope="module")
@@ -261,16 +279,6 @@ def tipping(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     frame["outcome"] = outcome
     path = tmp_path_factory.mktemp("tipping") / "extract.parquet"
     frame.to_parquet(path, index=False)
-    table = read_toml(ANALYSES / "minimal_study.toml", "a study")
-    for gone in ("smoking", "steps"):
-        del table["columns"][gone]
-    table["columns"]["activity"] |= {"codes": [1, 2], "labels": {"1": "Low", "2": "High"}}
-    table["exposures"] = {"activity_group": table["exposures"]["activity_group"]}
-    table["models"]["adjusted"]["covariates"] = ["age", "sex"]
-    table["analyses"] = [{**table["analyses"][0], "exposures": ["activity_group"]}]
-    for key in ("characteristics", "tables", "curves", "curve_figures", "forest_figures"):
-        table.pop(key, None)
-    table["exclusions"] = [{"id": "followed", "reason": "Lost", "known": ["outcome"]}]
     declared = {
         "id": "mi",
         "sets": 8,
@@ -279,8 +287,8 @@ def tipping(tmp_path_factory: pytest.TempPathFactory) -> Ground:
         "replaces": ["followed"],
         "deltas": [{"variable": "outcome", "values": [-6.0, -4.0, -3.0, -2.0, -1.0, 1.0, 2.0]}],
     }
-    table["sensitivity"] = {"imputations": [declared]}
-    return grounded(table, path)
+    steps = [{"id": "followed", "reason": "Lost", "known": ["outcome"]}]
+    return grounded(small_table(exclusions=steps, sensitivity={"imputations": [declared]}), path)
 
 
 def test_a_conclusion_that_tips_does_so_where_a_direct_count_says(tipping: Ground) -> None:
@@ -306,3 +314,34 @@ def test_nelson_aalen_by_hand() -> None:
     event, time = np.array([1.0, 0, 1, 1, np.nan]), np.array([2.0, 3, 3, 5, 1])
     np.testing.assert_allclose(nelson_aalen(event, time)[:4], [1 / 4, 1 / 4 + 1 / 3, 1 / 4 + 1 / 3, 1 / 4 + 1 / 3 + 1])
     assert np.isnan(nelson_aalen(event, time)[4])
+
+
+def test_hazard_ratios_are_imputed_with_the_cumulative_hazard(tmp_path: Path) -> None:
+    random = np.random.default_rng(10)
+    n = 600
+    age = random.uniform(30, 70, n)
+    time = random.exponential(np.exp(1.5 - 0.03 * (age - 50)))
+    frame = pd.DataFrame({"id": np.arange(n), "activity": random.integers(1, 3, n), "time": time.clip(0.01, 4)})
+    frame["sex"] = np.where(random.random(n) < 0.5, "F", "M")
+    frame["age"] = np.where(random.random(n) < 0.3, np.nan, age.round(1))
+    frame["outcome"] = (time < 4).astype(int)
+    frame.to_parquet(tmp_path / "extract.parquet", index=False)
+    table = small_table(
+        exclusions=[{"id": "complete", "reason": "Missing", "known": ["age"]}],
+        sensitivity={"imputations": [{"id": "mi", "sets": 4, "impute": {"age": "pmm"}, "replaces": ["complete"]}]},
+    )
+    table["columns"]["time"] = {"kind": "number"}
+    table["settings"] |= {"method": "cox", "variances": ["HC0"]}
+    table["outcomes"]["outcome"] |= {"time": "time", "event": "outcome"}
+    ground = grounded(table, tmp_path / "extract.parquet")
+    rows = carried_out(ground)
+    high = next(e for e in rows.estimates if e.level == "High")
+    assert high.estimand == "hazard_ratio"
+    assert high.std_error
+    made = imputing(ground, ground.study.sensitivity.imputations[0])
+    assert made.prepared is not None
+    assert len(made.prepared.visits[0].use) == 5  # intercept, event, cumulative hazard, activity, sex
+    # the younger live longer, so those of unknown age with long times are imputed younger
+    filled = completed(ground, ground.study.sensitivity.imputations[0], 0).cohort.everyone
+    gone = np.isnan(ground.columns["age"])
+    assert np.corrcoef(filled["age"][gone], filled["time"][gone])[0, 1] < -0.1

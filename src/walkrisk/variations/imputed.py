@@ -65,7 +65,7 @@ def imputing(ground: Ground, declared: Imputation) -> Imputing:
     try:
         prepared = prepare(columns, targets, factors=factors) if holes else None
         for delta in declared.deltas:
-            if prepared is not None and delta.variable in prepared.names:
+            if prepared is not None:
                 check_shift(prepared, Shift(name=delta.variable, delta=0.0, level=delta.level))
     except ValueError as error:
         raise DataFault(f"sensitivity.imputations ({declared.id}): {error}") from None
@@ -140,10 +140,12 @@ def _columns(
         assert variable
         if variable not in out:
             out[variable] = base.cohort.everyone[variable][rows]
-        if name in base.sample.categories and not _follows(study, variable, declared) and base.rules[name].quantiles:
+        rule = base.rules.get(name)
+        imputed = variable in {*declared.impute, *declared.auxiliaries} or _follows(study, variable, declared)
+        if rule and (rule.quantiles or rule.cuts) and not imputed:
             out[CATEGORIES.format(name)] = base.sample.categories[name]
             factors.add(CATEGORIES.format(name))
-        if base.rules.get(name) and base.rules[name].codes:
+        if rule and rule.codes:
             factors.add(variable)
     weights = [study.design.weights] if analysis.weighted and study.design.weights else []
     for name in (*_covariates(study), *weights, *declared.impute, *declared.auxiliaries):
@@ -175,7 +177,8 @@ def _covariates(study: Study) -> tuple[str, ...]:
     analysis = main_analysis(study)
     names = [analysis.replace_covariates.get(c, c) for c in study.models[analysis.models[0]].covariates]
     for addition in analysis.add:
-        names += [c for c in addition.covariates if analysis.models[0] in addition.models and c not in study.exposures]
+        if analysis.models[0] in addition.models:
+            names += [study.exposures[c].variable or c if c in study.exposures else c for c in addition.covariates]
     return tuple(dict.fromkeys(names))
 
 
