@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from walkrisk.accounts import confounding, forms, losses, measurement, missing_data, precision, robustness, selection
+from walkrisk.accounts import (
+    confounding,
+    forms,
+    losses,
+    measurement,
+    missing_data,
+    multiverse,
+    precision,
+    robustness,
+    selection,
+)
 from walkrisk.accounts.account import GROUPS, Account, View
 
 ACCOUNTS: tuple[Callable[[View], Iterator[Account]], ...] = (
@@ -13,6 +23,7 @@ ACCOUNTS: tuple[Callable[[View], Iterator[Account]], ...] = (
     confounding.accounts,
     measurement.accounts,
     selection.accounts,
+    multiverse.accounts,
     robustness.accounts,
     forms.accounts,
     precision.accounts,
