@@ -224,7 +224,7 @@ def _jackknife(view: View, declared: Jackknife) -> Account:
         sentences=tuple(s for e in exposures for s in _jackknife_sentences(view, declared, e)),
         tables=(_jackknife_table(view, declared, exposures),),
         drawings=_jackknife_drawings(view, declared, exposures),
-        lines=(Line(f"{declared.title}: jackknife interval", tuple(view.rows(declared.id, stratum=""))),),
+        lines=(Line(declared.title, tuple(view.rows(declared.id, stratum=""))),),
     )
 
 
