@@ -125,7 +125,8 @@ def page(n: int, runs: list[tuple[str, list[tuple[dict[str, Any], float, float]]
         "largest); the process includes start-up, reading, and twenty modified Poisson fits with HC0 pooled by Rubin's",
         f"rules. Python {platform.python_version()}, numpy {np.__version__}; R 4.2, mice 3.15.",
         "",
-        "| | imputing, CPU s | whole process, CPU s | peak MiB | imputing, ratio to mice | process, ratio | memory, ratio |",
+        "| | imputing, CPU s | whole process, CPU s | peak MiB "
+        "| imputing, ratio to mice | process, ratio | memory, ratio |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, found in runs:
