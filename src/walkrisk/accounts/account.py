@@ -19,6 +19,7 @@ from walkrisk.tables.table import Table
 from walkrisk.variations.ground import exposures_of, main_analysis
 
 GROUPS = (
+    "Variants declared by the study",
     "Missing data",
     "Loss to follow-up",
     "Unmeasured confounding",

@@ -17,6 +17,7 @@ from walkrisk.tables.table import Head, Row, Table
 from walkrisk.variations.selection import WITHOUT, control_exposures
 
 GROUP = "Selection"
+VARIANTS = "Variants declared by the study"
 RESTRICTIONS = "restrictions"  # the id of the account of all analyses declared as sensitivity analyses
 NOT_FOUND = "not estimable"
 
@@ -49,7 +50,7 @@ def _restrictions(view: View) -> Account | None:
     return Account(
         id=RESTRICTIONS,
         title="Restricted samples and other covariates",
-        group=GROUP,
+        group=VARIANTS,
         methods=(
             "The ratio analyses that the study declares as sensitivity analyses: samples restricted, covariates added "
             "or replaced, the outcome defined otherwise.",
