@@ -375,7 +375,7 @@ def _shares_drawing(view: View, declared: Multiverse, exposures: Sequence[str]) 
     for e in exposures:
         rows = [_row(view, declared, e, "share_of_variance", i) for i in ids]
         if all(row is not None for row in rows):
-            shown.append((view.label(e), [row.estimate or 0.0 for row in rows if row is not None]))
+            shown.append((view.label(e), [row.estimate for row in rows if row is not None]))
     if not shown:
         return None
     title = "Which choices move the estimate"

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from walkrisk.estimates.numbers import fixed
 from walkrisk.figures import render as r
 from walkrisk.figures.scales import on_log_axis, ratio_limits, ratio_ticks, tick_texts
 
@@ -69,7 +70,7 @@ def specification_figure(
         curve = r.axes_at(figure, left, bottom, width, _CURVE_IN)
         _draw_curve(curve, (estimate[order], low[order], high[order]), place, median)
         figure.text(
-            r.MARGIN_IN + 0.1,
+            left - 0.48,
             bottom + _CURVE_IN / 2,
             y_label,
             rotation=90,
@@ -196,26 +197,27 @@ def _short(text: str, width_in: float) -> str:
 
 def shares_figure(
     names: Sequence[str],
-    shares: Sequence[tuple[str, Sequence[float]]],
+    shares: Sequence[tuple[str, Sequence[float | None]]],
     *,
     x_label: str,
     title: str = "",
     simulated: bool = False,
 ) -> Figure:
-    """Bars of shares (0 to 1) of `names`, one panel for each (heading, shares)."""
+    """Bars of shares (0 to 1) of `names`, one panel for each (heading, shares); None where something did not vary."""
     height = _BAR_IN * len(names)
     with r.styled():
         figure = r.page(height + 0.45 + 0.25, title=title, simulated=simulated)
         left = r.MARGIN_IN + max((r.text_width(n, r.SMALL_PT) for n in names), default=0.5) + 0.12
         between = 0.3
         width = (r.WIDTH_IN - left - r.MARGIN_IN - 0.15 - between * (len(shares) - 1)) / max(1, len(shares))
-        most = max([0.05, *(v for _, values in shares for v in values)])
+        most = max([0.05, *(v for _, values in shares for v in values if v is not None)])
         for p, (heading, values) in enumerate(shares):
             axes = r.axes_at(figure, left + p * (width + between), 0.45, width, height)
             y = np.arange(len(names))[::-1]
-            axes.barh(y, values, height=0.62, color=r.BLUE, zorder=2)
+            axes.barh(y, [v or 0.0 for v in values], height=0.62, color=r.BLUE, zorder=2)
             for at, value in zip(y, values, strict=True):
-                axes.text(value + most * 0.02, at, f"{100 * value:.0f}%", size=r.SMALL_PT, va="center", color=r.INK)
+                text = "not varied" if value is None else f"{fixed(100 * value, 0)}%"
+                axes.text((value or 0.0) + most * 0.02, at, text, size=r.SMALL_PT, va="center", color=r.INK)
             axes.set(xlim=(0, most * 1.18), ylim=(-0.6, len(names) - 0.4))
             axes.set_yticks(y, list(names) if p == 0 else [""] * len(names))
             axes.tick_params(axis="y", length=0, labelcolor=r.INK)

@@ -218,8 +218,9 @@ def _shares(
         return
     shares = shares_of_variance(places, logs)
     base = Estimate(analysis=declared.id, exposure=exposure, estimand="share_of_variance")
-    for decision, share in zip(declared.decisions, shares.decisions.tolist(), strict=True):
-        yield _with(base, level=decision.id, estimate=share)
+    for j, (decision, share) in enumerate(zip(declared.decisions, shares.decisions.tolist(), strict=True)):
+        varied = len(np.unique(places[:, j])) > 1
+        yield _with(base, level=decision.id, estimate=share if varied else None)
     yield _with(base, level="interactions", estimate=shares.interactions)
     yield _with(base, estimand="sd_log_ratio", level="all", estimate=float(np.sqrt(shares.variance)))
 
