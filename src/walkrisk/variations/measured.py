@@ -163,12 +163,12 @@ def _numbered(bench: Bench) -> Bench:
 
 
 def unit_of(people: People, study: Study, per: Mapping[str, float]) -> float:
-    """Units of a linear ratio: declared, or the distance between the medians of the lowest and highest category.
-
-    Without categories, one standard deviation.
+    """Units of a linear ratio: declared here or by the exposure, or the distance between the medians of its lowest and
+    highest category; without categories, one standard deviation.
     """
-    if people.exposure in per:
-        return per[people.exposure]
+    own = study.exposures[people.exposure].per
+    if people.exposure in per or own:
+        return per.get(people.exposure, own or 1.0)
     frame = people.model.assembled.frame
     if people.exposure in categorical(study):
         codes = frame.columns[people.exposure]

@@ -17,7 +17,7 @@ from walkrisk.estimates.results import Diagnostic, Point
 from walkrisk.estimates.rows import Estimate
 from walkrisk.models.covariance import covariance
 from walkrisk.models.fit import Fit, fit_model
-from walkrisk.models.resampling import resampling
+from walkrisk.models.resampling import Resampling, resampling
 from walkrisk.models.splines import restricted_cubic_basis
 from walkrisk.sensitivity.calibration import (
     CalibratedFit,
@@ -204,6 +204,8 @@ def _calibration(ground: Ground, declared: Calibration) -> Variation:
             continue
         cases.append(_Case(people, people.measured(known), unit_of(people, ground.study, declared.per)))
         calibrate(cases[-1].measured, people.covariates(), weights=people.weights)  # what is impossible is said early
+        if declared.replicates:
+            _draw(ground, declared, people)
     parts = [
         Part(f"{case.people.exposure}_{first}", f"{case.people.exposure}, bootstrap from {first + 1}", work)
         for case in cases
@@ -213,13 +215,20 @@ def _calibration(ground: Ground, declared: Calibration) -> Variation:
     return Variation(declared.id, declared.title, tuple(parts), partial(_calibrated, ground, declared, cases, none))
 
 
+def _draw(ground: Ground, declared: Calibration, people: People) -> Resampling:
+    """Bootstrap samples of people, or of clusters or sampling units (within strata). Raises ValueError for one unit."""
+    made = people.model.assembled
+    choice = choice_of(people.model.asked.request, made, BOOTSTRAP)
+    cluster = choice.cluster if made.survey is None else made.survey.psu  # numbered over all strata
+    number = int(seed_of(ground, declared.id, 0).integers(2**62))
+    return resampling(people.n, number, cluster=cluster, strata=choice.strata)
+
+
 def _bootstrapped(ground: Ground, declared: Calibration, case: _Case, first: int) -> Arrays:
     people = case.people
     design, columns = people.design(["measured"], [people.value])
     naive = fit_model(people.method, design, people.y, weights=people.weights)
-    choice = choice_of(people.model.asked.request, people.model.assembled, BOOTSTRAP)
-    number = int(seed_of(ground, declared.id, 0).integers(2**62))
-    draw = resampling(people.n, number, cluster=choice.cluster, strata=choice.strata)
+    draw = _draw(ground, declared, people)
     found = bootstrap_calibrated(
         people.method,
         design,
