@@ -96,7 +96,10 @@ def interpretation(study: Study, *, simulated: bool) -> tuple[str, ...]:
 
 def _exposures(study: Study) -> str:
     sentences = []
+    analysed = {name for a in study.analyses for name in a.exposures} | {c for x in study.curves for c in x.exposures}
     for name, e in study.exposures.items():
+        if name not in analysed:
+            continue
         label = e.label or name
         if e.cross:
             sentences.append(f"Categories of {' and '.join(e.cross)} were crossed into joint groups.")
