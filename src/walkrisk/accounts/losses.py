@@ -84,9 +84,9 @@ def _methods(view: View, declared: LossWeights) -> Iterator[str]:
     if declared.imputation:
         chosen = next(m for m in view.study.sensitivity.imputations if m.id == declared.imputation)
         yield (
-            f"Unknown values were imputed ({chosen.sets} sets) among all eligible people, those lost included, with "
-            "the outcome in the imputation models; weights and model were made in each set and pooled by Rubin's "
-            "rules. Imputed outcomes were not analysed."
+            f"Unknown values were imputed ({chosen.sets} sets) among all eligible people, those lost included, from "
+            "models that hold who was followed, that times the exposures, and the outcome of those followed; weights "
+            "and model were made in each set and pooled by Rubin's rules. No outcome was imputed."
         )
     elif declared.missing == "category":
         yield (

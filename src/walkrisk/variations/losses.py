@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -18,11 +18,9 @@ from walkrisk.sensitivity.loss_weights import FollowUp, WeightedFit, balance_of_
 from walkrisk.studies.bench import Bench, Rows
 from walkrisk.studies.fitting import NoEstimate, Request, sentence_of
 from walkrisk.studies.losses import LossWeights
-from walkrisk.studies.missing_data import Imputation, ancestors, outcome_of
-from walkrisk.studies.study import Study
 from walkrisk.variations import loss_rows
 from walkrisk.variations.ground import Ground, MainModel, exposures_of, main_analysis, main_model
-from walkrisk.variations.imputed import Imputing, bench_of, imputed_set, imputing
+from walkrisk.variations.loss_imputation import LossImputing, loss_imputing
 from walkrisk.variations.loss_sample import LossModel, People, loss_model, people_of
 from walkrisk.variations.variation import Arrays, Part, Variation
 from walkrisk.variations.worst_cases import plan as plan_worst_cases
@@ -57,7 +55,7 @@ def _weighted(ground: Ground, declared: LossWeights) -> Variation:
         finish = partial(_finish_as_read, ground, declared)
         return Variation(declared.id, declared.title, (), finish)
     imputation = next(m for m in ground.study.sensitivity.imputations if m.id == declared.imputation)
-    made = imputing(ground, _with_the_lost(ground.study, imputation, declared.steps))
+    made = loss_imputing(ground, imputation, people, declared.steps)
     parts = tuple(
         Part(f"set{i + 1}", f"imputed set {i + 1}", partial(_in_set, ground, declared, made, i))
         for i in range(imputation.sets)
@@ -65,24 +63,13 @@ def _weighted(ground: Ground, declared: LossWeights) -> Variation:
     return Variation(declared.id, declared.title, parts, partial(loss_rows.rows, ground, declared))
 
 
-def _with_the_lost(study: Study, imputation: Imputation, steps: Sequence[str]) -> Imputation:
-    """An imputation among those lost too: their outcome is imputed for the models' sake and not used."""
-    outcome = study.outcomes[outcome_of(study)].variable
-    impute = dict(imputation.impute)
-    if not {outcome, *ancestors(study, outcome)} & set(impute):
-        impute[outcome] = "auto"
-    replaces = tuple(dict.fromkeys([*imputation.replaces, *steps]))
-    return replace(imputation, impute=impute, replaces=replaces, delete_imputed_outcomes=True, deltas=())
-
-
 def _finish_as_read(ground: Ground, declared: LossWeights, _: Sequence[Arrays]) -> Rows:
     people = people_of(ground, ground.bench, declared.steps)
     return loss_rows.rows(ground, declared, [_numbers(ground.bench, people, declared)])
 
 
-def _in_set(ground: Ground, declared: LossWeights, made: Imputing, number: int) -> Arrays:
-    chain = None if made.prepared is None else imputed_set(made, number)
-    bench = made.base if chain is None else bench_of(made, chain)
+def _in_set(ground: Ground, declared: LossWeights, made: LossImputing, number: int) -> Arrays:
+    bench = made.bench(number)
     return _numbers(bench, people_of(ground, bench, declared.steps, later=True), declared)
 
 
