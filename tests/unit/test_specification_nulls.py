@@ -15,7 +15,7 @@ from walkrisk.models.many_specifications import (
     exposure_columns,
     fit_specifications,
 )
-from walkrisk.models.specification_nulls import classes_of, null_model, one_step, shuffled_steps, shuffles
+from walkrisk.models.specification_nulls import classes_of, left_over, null_model, one_step, shuffled_steps, shuffles
 from walkrisk.sensitivity.specification_curve import STATISTICS, Together, joint_p, together
 
 FloatArray = npt.NDArray[np.float64]
@@ -80,6 +80,20 @@ def test_shuffled_steps_are_the_steps_of_shuffled_exposures_and_near_full_fits(m
         assert abs(fit.log_ratio[0] - step.value) < 0.15 * step.std_error
 
 
+def test_what_covariates_leave_gives_the_same_contrast() -> None:
+    c, x, y = data(6, 600, 0.2)
+    block, columns = block_of(c), line_of(x)
+    rows = np.arange(600) < 550
+    weights = rows.astype(float)
+    rest = left_over(block, columns.columns, rows)
+    assert not rest[:, ~rows].any()
+    np.testing.assert_allclose(rest[:, rows] @ block.q[rows], 0, atol=1e-9)
+    moved = ExposureColumns(rest, columns.high, columns.low, columns.reach)
+    whole, again = (fit_specifications("modified_poisson", block, [Wanted(e, y, weights)]) for e in (columns, moved))
+    assert whole.log_ratio[0] == pytest.approx(again.log_ratio[0], abs=1e-12)
+    np.testing.assert_allclose(whole.influence, again.influence, atol=1e-10)
+
+
 def test_shuffles_stay_within_classes() -> None:
     masks = np.array([[True, True, False, False, True, True], [True, False, False, False, False, True]])
     classes = classes_of(masks)
@@ -117,7 +131,8 @@ def _p_values(seed: int, effect: float, *, flipped: bool, drawn: int = 79) -> di
                 values.append(signs @ step.influence)
                 errors.append(np.full(drawn, step.std_error))
             else:
-                value, se = shuffled_steps([null], columns.columns, contrast, places)
+                rest = left_over(block, columns.columns, np.ones(n, dtype=bool))
+                value, se = shuffled_steps([null], rest, contrast, places)
                 values.append(value[:, 0])
                 errors.append(se[:, 0])
     observed = together(np.array([[s.value for s in steps]]), np.array([[s.std_error for s in steps]]), 1.96)
@@ -126,9 +141,9 @@ def _p_values(seed: int, effect: float, *, flipped: bool, drawn: int = 79) -> di
 
 
 def test_the_joint_test_has_its_size_without_association_and_finds_one() -> None:
-    """240 data sets, nominal 0.05: rejections within 3 Monte Carlo standard errors (0.042) of it for flips.
+    """240 data sets, nominal 0.05: rejections within 3 Monte Carlo standard errors (0.042) of it, both ways.
 
-    Shuffling loosens exposure from covariates, so the median, which is no pivot, may be rejected too often.
+    Exposure and covariate correlate at 0.67; shuffling the exposure itself rejects the median in 13%.
     """
     sizes: dict[tuple[bool, str], float] = {}
     for flipped in (True, False):
@@ -139,7 +154,6 @@ def test_the_joint_test_has_its_size_without_association_and_finds_one() -> None
         assert sizes[flipped, "mean_z"] == pytest.approx(0.05, abs=0.042)
         assert sizes[flipped, "significant"] <= 0.05 + 0.042
         assert sizes[flipped, "sign"] <= 0.05 + 0.042
-    assert sizes[True, "median"] == pytest.approx(0.05, abs=0.042)
-    assert sizes[False, "median"] >= sizes[True, "median"] - 0.02
+        assert sizes[flipped, "median"] == pytest.approx(0.05, abs=0.042)
     power = np.mean([_p_values(seed, 0.25, flipped=True, drawn=39)["mean_z"] <= 0.05 for seed in range(30)])
     assert power > 0.8

@@ -99,7 +99,8 @@ def _methods(view: View, declared: Multiverse) -> Iterator[str]:
     )
     if declared.permutations:
         how = {
-            "shuffled": "exposures, with all their definitions, shuffled between people who are in the same samples",
+            "shuffled": "the exposures of a person, in all their definitions and as what covariates leave of them, "
+            "shuffled between people who are in the same analyses",
             "flipped": "the signs of people's contributions to the scores flipped at random",
         }[declared.null]
         yield (

@@ -8,14 +8,16 @@ With that null model (means m, residuals r = w (y - m), working weights v), expo
 for the contrast h' b. It is the first Newton step, whose z statistic is the robust score test's. Two ways to a data set
 without association, in which people keep outcome and covariates:
 
-    shuffled   E goes to other people, everything else of M, I, U is computed again (Simonsohn, Simmons & Nelson 2020)
+    shuffled   what covariates leave of E (its residual on Q) goes to other people, and M, I, U are computed again
     flipped    U* = sum g_i phi_i with random signs g_i: I and the variance stay (Hemerik, Goeman & Finos 2020)
 
-Shuffling breaks the association of exposure and covariates too, so that estimates scatter less than those of the data
-where covariates tell much of the exposure; z statistics do not suffer from it. Flipping keeps that association.
+The specification curve's authors shuffle the exposure itself (Simonsohn, Simmons & Nelson 2020). That breaks its
+association with the covariates too, so that estimates scatter less than those of the data: in simulation with a
+correlation of 0.67 the median was rejected in 13% at a nominal 5%. Residuals keep that association (Smith's method in
+Winkler et al. 2014); for an exposure that goes with no covariate both are the same.
 
 References: Simonsohn, Simmons & Nelson 2020 doi 10.1038/s41562-020-0912-z; Hemerik, Goeman & Finos 2020
-doi 10.1111/rssb.12369.
+doi 10.1111/rssb.12369; Winkler, Ridgway, Webster, Smith & Nichols 2014 doi 10.1016/j.neuroimage.2014.01.060.
 """
 
 from __future__ import annotations
@@ -99,6 +101,18 @@ def one_step(null: NullModel, columns: FloatArray, contrast: FloatArray) -> OneS
     influence *= null.scale
     value, se = float(influence.sum()), float(np.sqrt(influence @ influence))
     return OneStep(value, se, influence) if np.isfinite([value, se]).all() and se > 0 else None
+
+
+def left_over(covariates: Covariates, columns: FloatArray, rows: BoolArray) -> FloatArray:
+    """What covariates leave of exposure columns (e, n) among some people `rows` (n,); 0 for all others.
+
+    Any contrast of a model that holds the covariates is the same for it and for the columns.
+    """
+    q = covariates.q[rows]
+    out = np.zeros(columns.shape)
+    part = columns[:, rows]
+    out[:, rows] = part - np.linalg.solve(q.T @ q, q.T @ part.T).T @ q.T
+    return out
 
 
 def shuffled_steps(

@@ -198,8 +198,8 @@ class Multiverse:
     permutations: int = option(500, doc="Data sets without association for the joint test; 0 for none.")
     null: Literal["shuffled", "flipped"] = option(
         "shuffled",
-        doc="How they are made: exposures shuffled between people, or the signs of people's score contributions "
-        "flipped, which keeps how exposure and covariates go together.",
+        doc="How they are made: what covariates leave of the exposures shuffled between people, or the signs of "
+        "people's score contributions flipped, which is quicker.",
     )
 
     def combinations(self, exposure: str = "") -> Iterator[tuple[int, ...]]:

@@ -13,6 +13,7 @@ from walkrisk.models.specification_nulls import (
     NullModel,
     OneStep,
     classes_of,
+    left_over,
     null_model,
     one_step,
     shuffled_steps,
@@ -53,7 +54,7 @@ def null_part(shop: Workshop, declared: Multiverse, exposure: str, first: int, n
         for at in _alike(joint):
             one = joint[at[0]][0]
             nulls = [joint[k][1] for k in at]
-            value[:, at], se[:, at] = shuffled_steps(nulls, one.exposure.columns.columns, _contrast(one), places)
+            value[:, at], se[:, at] = shuffled_steps(nulls, _left_over(one), _contrast(one), places)
         if first == 0:
             value[0], se[0] = [step.value for _, _, step in joint], [step.std_error for _, _, step in joint]
     out: dict[str, npt.NDArray[np.generic]] = {"numbers": numbers}
@@ -75,13 +76,14 @@ def validation_part(shop: Workshop, declared: Multiverse, exposure: str) -> Arra
     for k in range(1, CHECKED + 1):
         places = _places(shop, declared, exposure, joint, k)
         for one, null, _ in some:
-            moved = np.ascontiguousarray(one.exposure.columns.columns[:, places[0]])
+            rest = _left_over(one)
+            moved = np.ascontiguousarray(rest[:, places[0]])
             columns = replace(one.exposure.columns, columns=moved)
             wanted = Wanted(columns, one.wanted.outcome, one.wanted.weights, one.wanted.start)
             fit = fit_specifications(one.family, one.covariates, [wanted], marginal=one.marginal)
             if not fit.accepted[0]:
                 continue
-            value, error = shuffled_steps([null], one.exposure.columns.columns, _contrast(one), places)
+            value, error = shuffled_steps([null], rest, _contrast(one), places)
             full.append(float(fit.log_ratio[0]))
             short.append(float(value[0, 0]))
             se.append(float(error[0, 0]))
@@ -108,11 +110,15 @@ def _joint(shop: Workshop, declared: Multiverse, exposure: str) -> list[tuple[Re
 
 
 def _alike(joint: Sequence[tuple[Ready, NullModel, OneStep]]) -> list[list[int]]:
-    """Places of the specifications that have the same exposure columns, group by group."""
-    groups: dict[int, list[int]] = {}
+    """Places of the specifications that have the same exposure, covariates and people, group by group."""
+    groups: dict[tuple[int, int, int], list[int]] = {}
     for k, (one, _, _) in enumerate(joint):
-        groups.setdefault(id(one.exposure), []).append(k)
+        groups.setdefault((id(one.exposure), id(one.covariates), id(one.wanted.weights)), []).append(k)
     return list(groups.values())
+
+
+def _left_over(one: Ready) -> FloatArray:
+    return left_over(one.covariates, one.exposure.columns.columns, one.wanted.weights > 0)
 
 
 def _null(shop: Workshop, one: Ready) -> NullModel | None:
@@ -128,11 +134,10 @@ def _contrast(one: Ready) -> FloatArray:
 def _places(
     shop: Workshop, declared: Multiverse, exposure: str, joint: Sequence[tuple[Ready, NullModel, OneStep]], number: int
 ) -> IntArray:
-    """Whose exposure each person gets in one data set (1, n): anyone's who is in the same samples."""
+    """Whose exposure each person gets in one data set (1, n): that of anyone who is in the same analyses."""
 
     def classes() -> IntArray:
-        masks = {id(one.exposure.known): one.exposure.known for one, _, _ in joint}
-        masks |= {id(m): m for one, _, _ in joint if (m := shop.sample(one.spec)) is not None}
+        masks = {id(one.wanted.weights): one.wanted.weights > 0 for one, _, _ in joint}
         return classes_of(np.stack(list(masks.values())))
 
     made = shop.once(("classes", exposure), classes)
