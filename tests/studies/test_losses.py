@@ -32,6 +32,8 @@ from walkrisk.studies.sensitivity import Sensitivity
 from walkrisk.studies.study import Study
 from walkrisk.tables.table import plain_rows
 from walkrisk.variations.ground import Ground
+from walkrisk.variations.loss_imputation import loss_imputing
+from walkrisk.variations.loss_sample import people_of
 from walkrisk.variations.losses import plan
 from walkrisk.variations.worst_cases import OF_REFERENCE, prepared
 
@@ -270,6 +272,30 @@ def test_with_imputation_everyone_followed_is_analysed(reference: Study, extract
     assert own[3].estimate == pytest.approx(math.exp(logs.mean()), rel=1e-10)
     assert own[3].std_error == pytest.approx(math.sqrt(total), rel=1e-10)
     assert "unknown" not in rows.diagnostics[0].warnings
+
+
+def test_imputed_values_know_who_was_followed(reference: Study, extract: Extract) -> None:
+    """Pain decides who is lost, and is then made unknown to half: what is imputed differs as what is known does."""
+    rng = np.random.default_rng(3)
+    frame = extract.frame.copy()
+    pain = frame["MSPaChrL4W_NT4BLQ1"].to_numpy(dtype=np.float64).copy()
+    gate = frame["MSPaLY_NT4CovQ"].to_numpy(dtype=np.float64).copy()
+    gate[(pain >= 3) & (rng.random(len(pain)) < 0.7)] = np.nan
+    pain[rng.random(len(pain)) < 0.5] = np.nan
+    frame["MSPaLY_NT4CovQ"], frame["MSPaChrL4W_NT4BLQ1"] = gate, pain
+    imputation = replace(MI, impute={**MI.impute, "pain_4_weeks": "pmm", "lbp_t1": "binary"})
+    weighted = replace(WEIGHTED, covariates=(*WEIGHTED.covariates, "pain_4_weeks"), imputation="mi")
+    study = small(reference, imputations=(imputation,), losses=(weighted,))
+    ground = ground_of(study, replace(extract, frame=frame))
+    people = people_of(ground, ground.bench, STEP)
+    made = loss_imputing(ground, imputation, people, STEP)
+    assert "lbp_t1" not in made.made.declared.impute
+    values = made.bench(0).cohort.everyone["pain_4_weeks"][people.at]
+    known = ~np.isnan(pain[people.at])
+    assert not np.isnan(values).any()
+    gaps = [values[~people.followed & m].mean() - values[people.followed & m].mean() for m in (known, ~known)]
+    assert gaps[0] > 0.5
+    assert gaps[1] == pytest.approx(gaps[0], abs=0.2)
 
 
 # ---------------------------------------------------------------- what is refused
