@@ -43,6 +43,10 @@ def name_of(view: View, name: str) -> str:
 
 def _account(view: View, declared: LossWeights) -> Account:
     rows = view.rows(declared.id)
+    if not rows:
+        said = sentence("The weighted model gave no estimate; the diagnostics say why.")
+        methods = tuple(_methods(view, declared))
+        return Account(id=declared.id, title=declared.title, group=GROUP, methods=methods, sentences=(said,))
     described = _described_table(view, declared)
     tables = (_ratio_table(view, declared), _weight_table(view, declared), *([described] if described else []))
     return Account(

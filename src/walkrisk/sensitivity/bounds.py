@@ -242,10 +242,14 @@ class Tipping:
     evaluations: int
 
 
+class _Unknown(Exception):
+    """A value on the way to a root could not be computed."""
+
+
 def tipping(value: Callable[[float], float], *, low: float, high: float, tolerance: float = 1e-10) -> Tipping:
     """The k within [low, high] at which `value` (a log ratio or its limit) crosses 0, by Brent's method on log k.
 
-    `value` must be continuous; where it has the same sign at both ends, no k is given.
+    `value` must be continuous; where it has the same sign at both ends, or is NaN on the way, no k is given.
     """
     from scipy.optimize import brentq
 
@@ -256,8 +260,17 @@ def tipping(value: Callable[[float], float], *, low: float, high: float, toleran
         count += 1
         return value(math.exp(log_k))
 
+    def known(log_k: float) -> float:
+        found = at(log_k)
+        if math.isnan(found):
+            raise _Unknown
+        return found
+
     ends = at(math.log(low)), at(math.log(high))
     if not all(map(math.isfinite, ends)) or ends[0] * ends[1] > 0:
         return Tipping(k=math.nan, low=low, high=high, evaluations=count)
-    root = brentq(at, math.log(low), math.log(high), xtol=tolerance, rtol=1e-14)
+    try:
+        root = brentq(known, math.log(low), math.log(high), xtol=tolerance, rtol=1e-14)
+    except _Unknown:
+        root = math.nan
     return Tipping(k=math.exp(root), low=low, high=high, evaluations=count)

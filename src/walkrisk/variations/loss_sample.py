@@ -13,6 +13,7 @@ from walkrisk.cohorts.cohort import Variable
 from walkrisk.cohorts.eligibility import holds
 from walkrisk.cohorts.samples import CategoryRule, Sample
 from walkrisk.estimates.balance import Covariate
+from walkrisk.estimates.suppression import is_small
 from walkrisk.models.design import Linear, Spline, Term, factor
 from walkrisk.models.splines import harrell_knots
 from walkrisk.studies.bench import Bench, variable_of
@@ -53,6 +54,11 @@ class LossModel:
     said: tuple[str, ...]
 
 
+def counted(n: int, min_cell: int) -> str:
+    """A count of people as sentences may say it; the first word of a sentence."""
+    return f"Fewer than {min_cell}" if is_small(n, min_cell) else f"{n}"
+
+
 def people_of(ground: Ground, bench: Bench, steps: Sequence[str], *, later: bool = False) -> People:
     """Everyone who passes the exclusions before the first of `steps` (with `later`, all others too) on a bench.
 
@@ -69,9 +75,11 @@ def people_of(ground: Ground, bench: Bench, steps: Sequence[str], *, later: bool
     columns = {**cohort.everyone, **_winsorised(bench)}
     categories = _categories(bench, columns)
     placed = np.logical_and.reduce([~np.isnan(categories[e]) for e in exposures_of(study)])
-    lacking = int((eligible & ~placed).sum())
+    lacking, k = int((eligible & ~placed).sum()), study.settings.min_cell
     said = (
-        [f"{lacking} people have no known category of an exposure and are not counted as eligible."] if lacking else []
+        [f"{counted(lacking, k)} people have no known category of an exposure and are not counted as eligible."]
+        if lacking
+        else []
     )
     at = np.flatnonzero(eligible & placed)
     sample = Sample(
@@ -118,7 +126,7 @@ def loss_model(bench: Bench, people: People, declared: LossWeights) -> LossModel
     values = {n: _values(people.sample, n) for n in (*names, *([declared.strata] if declared.strata else []))}
     said = list(people.left_out)
     if declared.missing == "exclude":
-        people, values, more = _complete(people, values)
+        people, values, more = _complete(people, values, study.settings.min_cell)
         said += more
     columns: dict[str, FloatArray] = {}
     terms: list[Term] = []
@@ -130,7 +138,8 @@ def loss_model(bench: Bench, people: People, declared: LossWeights) -> LossModel
         lacking = int(np.isnan(values[name]).sum())
         if lacking:
             how = "who have the mean and an indicator" if levels is None else "who have a category of their own"
-            said.append(f"{_label(study, variables, name)} is unknown for {lacking} eligible people, {how}.")
+            few = counted(lacking, study.settings.min_cell).lower()
+            said.append(f"{_label(study, variables, name)} is unknown for {few} eligible people, {how}.")
     strata, stratum_names = None, dict[float, str]()
     if declared.strata:
         strata, own = _with_unknown(values[declared.strata], _levels(bench, variables, declared.strata) or {})
@@ -200,10 +209,16 @@ def _with_unknown(values: FloatArray, levels: Mapping[int, str]) -> tuple[FloatA
     return np.where(unknown, float(code), values), {**levels, code: UNKNOWN}
 
 
-def _complete(people: People, values: Mapping[str, FloatArray]) -> tuple[People, dict[str, FloatArray], list[str]]:
+def _complete(
+    people: People, values: Mapping[str, FloatArray], min_cell: int
+) -> tuple[People, dict[str, FloatArray], list[str]]:
     keep = np.logical_and.reduce([~np.isnan(v) for v in values.values()])
     gone = int((~keep).sum())
-    said = [f"{gone} people lack a covariate of the model of loss and are not counted as eligible."] if gone else []
+    said = []
+    if gone:
+        said.append(
+            f"{counted(gone, min_cell)} people lack a covariate of the model of loss and are not counted as eligible."
+        )
     kept = People(
         at=people.at[keep], sample=people.sample.where(keep), followed=people.followed[keep], left_out=people.left_out
     )

@@ -21,7 +21,7 @@ from walkrisk.studies.losses import LossWeights
 from walkrisk.variations import loss_rows
 from walkrisk.variations.ground import Ground, MainModel, exposures_of, main_analysis, main_model
 from walkrisk.variations.loss_imputation import LossImputing, loss_imputing
-from walkrisk.variations.loss_sample import LossModel, People, loss_model, people_of
+from walkrisk.variations.loss_sample import LossModel, People, counted, loss_model, people_of
 from walkrisk.variations.variation import Arrays, Part, Variation
 from walkrisk.variations.worst_cases import plan as plan_worst_cases
 
@@ -44,7 +44,8 @@ def _weighted(ground: Ground, declared: LossWeights) -> Variation:
     people = people_of(ground, ground.bench, declared.steps)
     try:
         if declared.imputation is None:
-            _unstabilised(loss_model(ground.bench, people, declared), declared)
+            loss = loss_model(ground.bench, people, declared)
+            _of_loss(loss, _unstabilised(loss, declared), declared)
         elif people.followed.all():
             raise ValueError(
                 "Nobody was lost to follow-up, so there is nothing to weight for; leave these weights out."
@@ -171,16 +172,18 @@ def _of_exposure(
         **loss_rows.spread_numbers(made.weights, sample.categories[exposure], len(model.asked.labels[exposure])),
         "lost_by_level": _lost_by_level(loss.people, exposure, len(model.asked.labels[exposure])),
         "fit": np.array([fit.fit.n, fit.fit.events, fit.fit.parameters, fit.fit.iterations, fit.fit.max_fitted_risk]),
-        "said": np.array(_sentences(fit, made, int((~entering.kept).sum())) or [""]),
+        "said": np.array(_sentences(fit, made, int((~entering.kept).sum()), bench.study.settings.min_cell) or [""]),
     }
 
 
-def _sentences(fit: WeightedFit, made: FollowUp, without: int) -> list[str]:
+def _sentences(fit: WeightedFit, made: FollowUp, without: int, min_cell: int) -> list[str]:
     said = [*fit.fit.warnings, *(w for w in made.warnings if "truncated" in w)]
     if fit.left_out:
         said.append(f"{', '.join(fit.left_out)}: no sum over persons, so not given with estimated weights.")
     if without:
-        said.append(f"{without} people of the main model are not counted as eligible and have no weight.")
+        said.append(
+            f"{counted(without, min_cell)} people of the main model are not counted as eligible and have no weight."
+        )
     return said
 
 

@@ -17,14 +17,14 @@ from walkrisk.estimates.results import Diagnostic, Point
 from walkrisk.estimates.risk_influence import risk_covariance
 from walkrisk.estimates.rows import Estimate, ratio
 from walkrisk.models.design import Design, Factor
-from walkrisk.sensitivity.bounds import Assumed, Lost, assumed, largest_multiplier, log_ratio, prepare, tipping
+from walkrisk.sensitivity.bounds import Assumed, Lost, Scale, assumed, largest_multiplier, log_ratio, prepare, tipping
 from walkrisk.studies.analyse import asked_of
 from walkrisk.studies.bench import Rows
-from walkrisk.studies.fitting import assemble
+from walkrisk.studies.fitting import NoEstimate, assemble
 from walkrisk.studies.losses import WorstCases
 from walkrisk.studies.vocabulary import estimand_of
 from walkrisk.variations.ground import Ground, exposures_of, main_analysis
-from walkrisk.variations.loss_sample import people_of
+from walkrisk.variations.loss_sample import counted, people_of
 from walkrisk.variations.variation import Arrays, Part, Variation
 
 FloatArray = npt.NDArray[np.float64]
@@ -54,6 +54,7 @@ class Ready:
     cluster: FloatArray | None
     z: float
     headline: str
+    min_cell: int
 
 
 def plan(ground: Ground) -> Iterator[Variation]:
@@ -64,7 +65,7 @@ def plan(ground: Ground) -> Iterator[Variation]:
             try:
                 ready[exposure] = prepared(ground, declared, exposure)
                 _check(ready[exposure], declared)
-            except ValueError as error:
+            except (ValueError, NoEstimate) as error:
                 raise DataFault(f"sensitivity.worst_cases ({declared.id}): {exposure}: {error}") from None
         parts = tuple(Part(e, e, partial(_arrays, ready[e], declared)) for e in ready)
         yield Variation(declared.id, declared.title, parts, partial(_rows, ground, declared, ready))
@@ -116,6 +117,7 @@ def prepared(ground: Ground, declared: WorstCases, exposure: str) -> Ready:
         cluster=sample.columns[cluster][rows] if cluster else None,
         z=bench.z,
         headline=ground.study.sensitivity.levels.get(exposure, labels[-1]),
+        min_cell=ground.study.settings.min_cell,
     )
 
 
@@ -175,8 +177,14 @@ def scan_values(declared: WorstCases) -> FloatArray:
     return out
 
 
-def _value(ready: Ready, made: Assumed, k: int) -> tuple[float, float]:
-    """The log ratio of category k (0 ..) and its standard error, by clusters where the study's variances are."""
+NOTHING = (math.nan, math.nan)
+
+
+def _value(ready: Ready, made: Assumed | None, k: int) -> tuple[float, float]:
+    """The log ratio of category k (0 ..) and its standard error, by clusters where the study's variances are; NaN where
+    the model gave no estimate."""
+    if made is None:
+        return NOTHING
     column = ready.columns[k]
     if ready.cluster is None or not made.fit.estimable[column]:
         return log_ratio(made, column)
@@ -193,19 +201,28 @@ def _extremes(ready: Ready, compared: Sequence[int]) -> FloatArray:
         for row, (own, reference) in enumerate(((1.0, 0.0), (0.0, 1.0))):
             set_to = np.full(size, np.nan)
             set_to[k], set_to[ready.reference] = own, reference
-            out[row, k] = _value(ready, assumed(ready.lost, ones, set_to=set_to), k)
+            out[row, k] = _value(ready, _made(ready, ones, set_to=set_to), k)
     for row, risk in ((2, 1.0), (3, 0.0)):
-        made = assumed(ready.lost, ones, set_to=np.full(size, risk))
+        made = _made(ready, ones, set_to=np.full(size, risk))
         for k in compared:
             out[row, k] = _value(ready, made, k)
     return out
 
 
-def _multiplied(ready: Ready, declared: WorstCases, own: Mapping[int, float]) -> Assumed:
+def _made(ready: Ready, k: FloatArray, *, scale: Scale = "odds", set_to: FloatArray | None = None) -> Assumed | None:
+    """The outcome model with assumed risks; None where it gives no estimate with a variance (a log-binomial maximum on
+    the boundary, everyone a case)."""
+    try:
+        return assumed(ready.lost, k, scale=scale, set_to=set_to)
+    except ValueError:
+        return None
+
+
+def _multiplied(ready: Ready, declared: WorstCases, own: Mapping[int, float]) -> Assumed | None:
     k = np.ones(len(ready.labels))
     for at, value in own.items():
         k[at] = value
-    return assumed(ready.lost, k, scale=declared.scale)
+    return _made(ready, k, scale=declared.scale)
 
 
 def _tipping(ready: Ready, declared: WorstCases, k: int, at: int) -> FloatArray:
@@ -221,9 +238,12 @@ def _tipping(ready: Ready, declared: WorstCases, k: int, at: int) -> FloatArray:
         b, se = _value(ready, _multiplied(ready, declared, {at: v}), k)
         return b - side * errors * se
 
-    ratio_at = tipping(partial(away, errors=0.0), low=low, high=high).k
     outside = side * value > ready.z * error
-    return np.array([ratio_at, tipping(partial(away, errors=ready.z), low=low, high=high).k if outside else math.nan])
+    found = [math.nan, math.nan]
+    for i, errors in enumerate((0.0, ready.z)):
+        if i == 0 or outside:
+            found[i] = tipping(partial(away, errors=errors), low=low, high=high).k
+    return np.array(found)
 
 
 # ---------------------------------------------------------------- rows
@@ -245,7 +265,7 @@ def _rows(ground: Ground, declared: WorstCases, ready: Mapping[str, Ready], part
             points += _scan_points(base, arrays, k, own.z)
             if label == own.headline:
                 points += _grid_points(base, declared, arrays["grid"][k])
-        diagnostics.append(_diagnostic(declared, exposure, own))
+        diagnostics.append(_diagnostic(declared, exposure, own, _failed(own, arrays)))
     return Rows(estimates=tuple(estimates), points=tuple(points), diagnostics=tuple(diagnostics))
 
 
@@ -325,12 +345,23 @@ def _grid_points(base: Estimate, declared: WorstCases, grid: FloatArray) -> Iter
             )
 
 
-def _diagnostic(declared: WorstCases, exposure: str, own: Ready) -> Diagnostic:
+def _failed(own: Ready, arrays: Arrays) -> int:
+    """How many of the extremes and points of scans have no estimate."""
+    compared = [k for k in range(len(own.labels)) if own.columns[k] >= 0]
+    return sum(int(np.isnan(arrays[name][:, compared, ..., 0]).sum()) for name in ("extremes", "scan"))
+
+
+def _diagnostic(declared: WorstCases, exposure: str, own: Ready, failed: int) -> Diagnostic:
     fit = own.lost.fit
-    said = [
-        *fit.warnings,
-        f"{own.incomplete} of those lost lack a covariate of the main model and are not in the bounds.",
-    ]
+    said = list(fit.warnings)
+    if own.incomplete:
+        few = counted(own.incomplete, own.min_cell)
+        said.append(f"{few} of those lost lack a covariate of the main model and are not in these bounds.")
+    if failed:
+        said.append(
+            f"{failed} models with assumed risks gave no estimate with a variance (a maximum on the boundary, or "
+            "everyone a case); modified_poisson has none such."
+        )
     return Diagnostic(
         analysis=declared.id,
         exposure=exposure,
@@ -345,5 +376,5 @@ def _diagnostic(declared: WorstCases, exposure: str, own: Ready) -> Diagnostic:
         boundary=fit.boundary,
         max_fitted_risk=fit.max_fitted_risk,
         log_likelihood=None,
-        warnings=" ".join(said if own.incomplete else fit.warnings),
+        warnings=" ".join(said),
     )
