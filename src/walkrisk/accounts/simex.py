@@ -29,7 +29,7 @@ def simex_account(view: View, declared: Simex) -> Account:
     followed = declared.exposures or view.followed
     sizes = ", ".join(f"{v:g}" for v in declared.added)
     noise = (
-        "made of random contrasts of each person's own days"
+        "made of random contrasts of each person's own days (normal, with the common variance, for one day alone)"
         if declared.noise == "empirical"
         else "drawn from normal distributions with the variance from day to day over each person's number of days"
     )
