@@ -6,6 +6,7 @@ Estimates agree to 1e-9, standard errors to 1e-7 (those of R's stacked equations
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from walkrisk.models.design import Design, Factor, Linear, Term, build_design
+from walkrisk.estimates.weighting import combined, exposure_weights, hajek_risks
+from walkrisk.models.design import Design, Factor, Linear, Power, Term, build_design, factor
 from walkrisk.models.fit import fit_model
+from walkrisk.models.propensity import fit_propensity
 from walkrisk.sensitivity.bounds import Assumed, Lost, assumed, log_ratio, prepare, tipping
 from walkrisk.sensitivity.loss_weights import FollowUp, follow_up, spread, weighted_fit
 
@@ -137,3 +140,53 @@ def test_tipping_point(data: dict[str, FloatArray], r: dict) -> None:
     lost = lost_of(data, "model")
     found = tipping(lambda k: log_ratio(assumed(lost, np.array([1.0, 1.0, k]), scale="odds"), 2)[0], low=0.2, high=40)
     assert found.k == pytest.approx(r["tipping", "k"]["A3"], rel=1e-9)
+
+
+# ---------------------------------------------------------------- the shared references, on NHEFS
+
+
+@pytest.fixture(scope="module")
+def nhefs(shared: Path) -> tuple[dict, dict[str, FloatArray], list[Term]]:
+    place = shared / "reference" / "statistics"
+    if not place.is_dir():
+        pytest.skip("../shared/reference/statistics is not here")
+    table = pd.read_csv(place / "data" / "nhefs.csv")
+    data = {name: table[name].to_numpy(dtype=np.float64) for name in table}
+    data["gain5"] = (data["wt82_71"] > 5).astype(float)
+    squares = [t for n in ("age", "smokeintensity", "smokeyrs", "wt71") for t in (Linear(n), Power(n, 2))]
+    factors = [factor(n, data[n]) for n in ("education", "exercise", "active")]
+    terms: list[Term] = [Linear("sex"), Linear("race"), *squares, *factors]
+    return json.loads((place / "out" / "weights.json").read_text()), data, terms
+
+
+def test_weighted_model_of_the_shared_reference(nhefs: tuple[dict, dict[str, FloatArray], list[Term]]) -> None:
+    known, data, terms = nhefs
+    followed = ~np.isnan(data["wt82_71"])
+    some = {name: values[followed] for name, values in data.items()}
+    outcome = [Linear(n) for n in ("qsmk", "sex", "race", "age", "wt71")]
+    design = build_design(some, outcome, int(followed.sum()))
+    for levels, parts in ((None, ("HC0", "HC1", "HC3")), (data["qsmk"].astype(np.intp), ("stabilised_HC0",))):
+        made = follow_up(data, [Linear("qsmk"), *terms], followed, levels=levels)
+        variances = [part.removeprefix("stabilised_") for part in parts]
+        fit = weighted_fit("modified_poisson", design, some["gain5"], made.weights, followed, variances=variances)
+        for part, variance in zip(parts, variances, strict=True):
+            rows = known["ipcw_modpois"][part]
+            np.testing.assert_allclose(fit.fit.coefficients, [row["estimate"] for row in rows], rtol=1e-8)
+            se = np.sqrt(np.diag(fit.known[variance]))
+            np.testing.assert_allclose(se, [row["std_error"] for row in rows], rtol=1e-6)
+
+
+def test_weights_of_loss_and_exposure_of_the_shared_reference(
+    nhefs: tuple[dict, dict[str, FloatArray], list[Term]],
+) -> None:
+    known, data, terms = nhefs
+    exposure = Factor("qsmk", (0.0, 1.0), ("0", "1"))
+    propensity = fit_propensity(build_design(data, terms, len(data["qsmk"])), data["qsmk"], exposure)
+    made = follow_up(data, [Linear("qsmk"), *terms], ~np.isnan(data["wt82_71"]))
+    risks = hajek_risks(
+        data["gain5"], propensity.index, ("0", "1"), combined(exposure_weights(propensity), made.weights)
+    )
+    rows = known["nhefs_gain5_IPTW_IPCW"]["m_estimation"]
+    np.testing.assert_allclose(risks.risks, [row["estimate"] for row in rows[:2]], rtol=1e-8)
+    se = np.sqrt((risks.influence**2).sum(axis=0))
+    np.testing.assert_allclose(se, [row["std_error"] for row in rows[:2]], rtol=1e-6)
