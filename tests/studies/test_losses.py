@@ -274,6 +274,43 @@ def test_with_imputation_everyone_followed_is_analysed(reference: Study, extract
     assert "unknown" not in rows.diagnostics[0].warnings
 
 
+def test_those_without_an_exposure_may_be_weighted_for(reference: Study, extract: Extract) -> None:
+    """Selection into wearing the device: the lost have no exposure, which the model of loss then does not hold."""
+    worn = ("accelerometer_day", "valid_walking_day")
+    declared = LossWeights(
+        id="worn",
+        steps=worn,
+        also=("baseline_pain_known",),
+        covariates=("age", "smoking"),
+        missing="exclude",
+        truncate=(),
+    )
+    study = small(reference, losses=(declared,))
+    ground = ground_of(study, extract)
+    (variation,) = plan(ground)
+    rows = variation.finish(())
+    c = ground.bench.cohort
+    d, included = c.everyone, c.included
+    eligible = ~np.isnan(d["msp_t0"]) & ~np.isnan(d["age"]) & ~np.isnan(d["smoking"])
+    kept = np.logical_and.reduce([c.step_alone[s] for s in worn])
+    counts = {e.level: e.n for e in rows.estimates if e.estimand == "count"}
+    assert (counts["eligible"], counts["lost"]) == (eligible.sum(), (eligible & ~kept).sum())
+    x = np.column_stack([np.ones(len(kept)), d["age"], *((d["smoking"] == k) for k in (1, 2))])[eligible]
+    weights = np.full(len(kept), np.nan)
+    chance = 1 / (1 + np.exp(-x @ newton(x, kept[eligible].astype(float), np.ones(len(x)), link="logit")))
+    weights[eligible] = 1 / chance
+    own = {
+        **d,
+        "category": 1.0 + np.searchsorted(ground.bench.sample.cuts["volume"], d["walking_min_day"], side="left"),
+    }
+    fitted = newton(outcome_matrix(own, included), d["lbp_t1"][included], weights[included], link="log")
+    mine = [e.estimate for e in rows.estimates if e.variance == "HC0" and e.level != "Q1"]
+    np.testing.assert_allclose(mine, np.exp(fitted[1:4]), rtol=1e-7)
+    assert all(e.estimate is None for e in rows.estimates if e.estimand == "share" and e.level != "lost")
+    worst = replace(WORST, steps=worn)
+    assert "None of those lost has a known category" in refused(small(reference, worst_cases=(worst,)), extract)
+
+
 def test_imputed_values_know_who_was_followed(reference: Study, extract: Extract) -> None:
     """Pain decides who is lost, and is then made unknown to half: what is imputed differs as what is known does."""
     rng = np.random.default_rng(3)
@@ -323,7 +360,7 @@ def test_everybody_of_a_stratum_lost(reference: Study, extract: Extract) -> None
     women = Exclusion(id="women", reason="Men lost", require=(Condition(variable="sex", equals=0),))
     study = replace(reference, exclusions=(women, *reference.exclusions))
     weights = replace(STRATIFIED, steps=("women",))
-    assert "sensitivity.losses (within): Sex Male: Nobody has a known outcome" in refused(
+    assert "sensitivity.losses (within): Sex Male: Everybody in this stratum was lost" in refused(
         small(study, losses=(weights,)), extract
     )
 

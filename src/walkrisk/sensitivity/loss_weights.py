@@ -158,9 +158,28 @@ def _own_weights(
     """The weights of one stratum's people; factors have the levels that occur among them."""
     used = {name: values[where] for name, values in columns.items()}
     made = [_occurring(term, used) for term in terms]
+    if not followed[where].any():
+        raise ValueError(
+            "Everybody in this stratum was lost to follow-up, so no weight can stand for them; merge strata, or leave "
+            "these people out before the step of loss."
+        )
+    nobody = [name for term in made for name in _all_lost(term, used, followed[where])]
+    if nobody:
+        raise ValueError(
+            f"Everybody with {'; '.join(nobody)} was lost to follow-up, so no weight can stand for them; merge "
+            "categories, or leave these people out before the step of loss."
+        )
     return loss_weights(
         build_design(used, made, len(where)), followed[where], weights=None if sampling is None else sampling[where]
     )
+
+
+def _all_lost(term: Term, columns: Mapping[str, FloatArray], followed: BoolArray) -> list[str]:
+    """The levels of a factor that nobody who was followed has."""
+    if not isinstance(term, Factor):
+        return []
+    kept = np.bincount(term.codes(columns)[followed], minlength=len(term.levels))
+    return [f"{term.name} {label}" for label, n in zip(term.labels, kept, strict=True) if n == 0]
 
 
 def _occurring(term: Term, columns: Mapping[str, FloatArray]) -> Term:
@@ -209,15 +228,23 @@ def spread(weights: Weights, *, percentiles: Sequence[float] = PERCENTILES) -> S
     )
 
 
-def balance_of_followed(covariates: Sequence[Covariate], followed: BoolArray, weights: FloatArray) -> BalanceTable:
-    """Balance of those followed against everyone eligible (n,), without and with weights (n,).
+def balance_of_followed(
+    covariates: Sequence[Covariate],
+    followed: BoolArray,
+    weights: FloatArray,
+    *,
+    sampling: FloatArray | None = None,
+) -> BalanceTable:
+    """Balance of those followed against everyone eligible (n,), without and with weights (n,); `sampling` weights (n,)
+    count in both groups once the weights do.
 
     The standardised difference is (mean among the followed - mean among all) / s, s^2 the mean of the two variances
     without weights. Missing values are left out covariate by covariate, and counted over both groups.
     """
     both = [replace(c, values=np.concatenate([c.values, c.values[followed]])) for c in covariates]
     group = np.repeat(np.array([0, 1], dtype=np.intp), [len(followed), int(followed.sum())])
-    used = np.concatenate([np.ones(len(followed)), weights[followed]])
+    s = np.ones(len(followed)) if sampling is None else sampling
+    used = np.concatenate([s, (weights * s)[followed]])
     return balance_table(both, group, ("Eligible", "Followed up"), weights=used)
 
 

@@ -30,6 +30,9 @@ class LossWeights:
     id: Name
     title: str = "Weighted for loss to follow-up"
     steps: tuple[Name, ...] = option(doc="The exclusions at which people are lost to follow-up.")
+    also: tuple[Name, ...] = option(
+        (), doc="Later exclusions that decide who is eligible too, being of baseline: a range of age."
+    )
     covariates: tuple[Name, ...] = option(
         (),
         doc="Of the model of loss: variables (factors where they have levels) and exposures (their categories, as cut "
@@ -41,7 +44,11 @@ class LossWeights:
     strata: Name | None = option(
         None, doc="A factor or exposure within whose levels a model each is fitted, so that it modifies every term."
     )
-    stabilised: bool = option(True, doc="Weights are multiplied by the share followed in the exposure's category.")
+    stabilised: bool = option(
+        True,
+        doc="Weights are multiplied by the share followed in the exposure's category (of everyone, where those lost "
+        "have no known exposure).",
+    )
     truncate: tuple[float, ...] = option(
         (1.0, 99.0), doc="Percentiles beyond which weights are cut off; an empty list for none."
     )
@@ -83,6 +90,8 @@ def check_weights(declared: tuple[LossWeights, ...], study: Study, known: list[s
     for i, d in enumerate(declared):
         key = f"sensitivity.losses[{i}] ({d.id})"
         _check_steps(d.steps, study, key, faults)
+        ids = [step.id for step in study.exclusions]
+        faults.names(f"{key}.also", d.also, [i for i in ids if i not in d.steps], "other exclusion")
         pool = [*known, *study.exposures]
         faults.names(f"{key}.covariates", d.covariates, pool, "variable or exposure")
         faults.unique(f"{key}.covariates", d.covariates)
@@ -100,8 +109,8 @@ def check_weights(declared: tuple[LossWeights, ...], study: Study, known: list[s
         if not 0 < d.least_chance < 1:
             faults.add(f"{key}.least_chance", f"must be between 0 and 1, got {d.least_chance:g}; 0.05 is usual.")
         if d.imputation is not None:
-            ids = [m.id for m in study.sensitivity.imputations]
-            faults.name(f"{key}.imputation", d.imputation, ids, "imputation")
+            imputations = [m.id for m in study.sensitivity.imputations]
+            faults.name(f"{key}.imputation", d.imputation, imputations, "imputation")
         _check_method(study, key, faults)
 
 

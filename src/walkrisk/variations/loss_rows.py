@@ -20,7 +20,7 @@ from walkrisk.studies.losses import LossWeights
 from walkrisk.studies.names import variables_of
 from walkrisk.studies.vocabulary import estimand_of
 from walkrisk.variations.ground import Ground, exposures_of, main_analysis
-from walkrisk.variations.loss_sample import default_covariates, described_covariate, describing, people_of
+from walkrisk.variations.loss_sample import default_covariates, described_covariate, describing, eligible_people
 from walkrisk.variations.variation import Arrays
 
 FloatArray = npt.NDArray[np.float64]
@@ -136,8 +136,8 @@ def _lost_rows(ground: Ground, declared: LossWeights, exposure: str, sets: Seque
             exposure=exposure,
             level=label,
             estimand="share",
-            n=round(float(people)),
-            estimate=float(lost / people) if people else None,
+            n=round(float(people)) if np.isfinite(people) else None,
+            estimate=float(lost / people) if people and np.isfinite(people) else None,
         )
 
 
@@ -210,10 +210,10 @@ def _finite(value: float) -> float | None:
 
 def _characteristics(ground: Ground, declared: LossWeights) -> tuple[list[Characteristic], list[Point]]:
     """Those followed and those lost, as read, described; none if earlier weights have described the same people."""
-    same = [d for d in ground.study.sensitivity.losses if d.steps == declared.steps]
+    same = [d for d in ground.study.sensitivity.losses if (d.steps, d.also) == (declared.steps, declared.also)]
     if same[0].id != declared.id:
         return [], []
-    people, variables = people_of(ground, ground.bench, declared.steps), variables_of(ground.study)
+    people, variables = eligible_people(ground, ground.bench, declared), variables_of(ground.study)
     names = describing(ground.study, declared.covariates or default_covariates(ground.study))
     groups = {FOLLOWED: people.followed, LOST: ~people.followed}
     table = f"{declared.id}_followed"
@@ -223,10 +223,11 @@ def _characteristics(ground: Ground, declared: LossWeights) -> tuple[list[Charac
 
 def _difference_points(ground: Ground, declared: LossWeights, names: Sequence[str]) -> Iterator[Point]:
     """Standardised differences, lost less followed, of the variables described: item the variable, level its code."""
-    people = people_of(ground, ground.bench, declared.steps)
+    people = eligible_people(ground, ground.bench, declared)
     covariates = [described_covariate(ground.study, people.sample, name) for name in names]
     group = np.where(people.followed, 0, 1).astype(np.intp)
-    table = balance_table(covariates, group, (FOLLOWED, LOST))
+    both = [c for c in covariates if all((~np.isnan(c.values[group == g])).any() for g in (0, 1))]
+    table = balance_table(both, group, (FOLLOWED, LOST))
     for row in table.rows:
         if row.kind == "categorical" and row.level == "":
             continue

@@ -59,33 +59,53 @@ def counted(n: int, min_cell: int) -> str:
     return f"Fewer than {min_cell}" if is_small(n, min_cell) else f"{n}"
 
 
-def people_of(ground: Ground, bench: Bench, steps: Sequence[str], *, later: bool = False) -> People:
-    """Everyone who passes the exclusions before the first of `steps` (with `later`, all others too) on a bench.
+def people_of(
+    ground: Ground,
+    bench: Bench,
+    steps: Sequence[str],
+    *,
+    also: Sequence[str] = (),
+    later: bool = False,
+    placed: Sequence[str] | None = None,
+) -> People:
+    """Everyone who passes the exclusions before the first of `steps` (and those named in `also`, or with `later` all
+    others too) on a bench.
 
-    Who was followed is what the data as read say. People whose category of an exposure is unknown cannot be placed and
-    are left out; so are those outside the restriction of the main analysis.
+    Who was followed is what the data as read say. People whose category of an exposure in `placed` (those followed
+    through, by default) is unknown are left out; so are those outside the restriction of the main analysis.
     """
     study, cohort = ground.study, bench.cohort
     before, after = before_and_after(study, steps)
-    passed = [cohort.step_alone[s] for s in (*before, *(after if later else ())) if s in cohort.step_alone]
+    names = (*before, *(after if later else also))
+    passed = [cohort.step_alone[s] for s in names if s in cohort.step_alone]
     eligible = np.logical_and.reduce([np.ones(cohort.n_all, dtype=bool), *passed])
     for condition in main_analysis(study).restrict:
         eligible &= holds(condition, cohort.everyone)
     followed = np.logical_and.reduce([ground.bench.cohort.step_alone[s] for s in steps])
     columns = {**cohort.everyone, **_winsorised(bench)}
     categories = _categories(bench, columns)
-    placed = np.logical_and.reduce([~np.isnan(categories[e]) for e in exposures_of(study)])
-    lacking, k = int((eligible & ~placed).sum()), study.settings.min_cell
-    said = (
-        [f"{counted(lacking, k)} people have no known category of an exposure and are not counted as eligible."]
-        if lacking
-        else []
-    )
-    at = np.flatnonzero(eligible & placed)
-    sample = Sample(
-        {n: v[at] for n, v in columns.items()}, {n: v[at] for n, v in categories.items()}, bench.sample.cuts, len(at)
-    )
+    needed = exposures_of(study) if placed is None else placed
+    known = np.logical_and.reduce([np.ones(cohort.n_all, dtype=bool), *(~np.isnan(categories[e]) for e in needed)])
+    lacking, k = int((eligible & ~known).sum()), study.settings.min_cell
+    said = []
+    if lacking:
+        said.append(
+            f"{counted(lacking, k)} people have no known category of an exposure and are not counted as eligible."
+        )
+    at = np.flatnonzero(eligible & known)
+    own = {n: v[at] for n, v in categories.items()}
+    sample = Sample({n: v[at] for n, v in columns.items()}, own, bench.sample.cuts, len(at))
     return People(at=at, sample=sample, followed=followed[at], left_out=tuple(said))
+
+
+def eligible_people(ground: Ground, bench: Bench, declared: LossWeights, *, later: bool = False) -> People:
+    """The people of declared weights: exposures must be known where the model of loss, or its strata, hold them."""
+    names = (
+        *(declared.covariates or default_covariates(ground.study)),
+        *([declared.strata] if declared.strata else []),
+    )
+    placed = [n for n in names if n in bench.rules]
+    return people_of(ground, bench, declared.steps, also=declared.also, later=later, placed=placed)
 
 
 def _winsorised(bench: Bench) -> dict[str, FloatArray]:

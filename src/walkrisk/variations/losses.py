@@ -21,7 +21,7 @@ from walkrisk.studies.losses import LossWeights
 from walkrisk.variations import loss_rows
 from walkrisk.variations.ground import Ground, MainModel, exposures_of, main_analysis, main_model
 from walkrisk.variations.loss_imputation import LossImputing, loss_imputing
-from walkrisk.variations.loss_sample import LossModel, People, counted, loss_model, people_of
+from walkrisk.variations.loss_sample import LossModel, People, counted, eligible_people, loss_model
 from walkrisk.variations.variation import Arrays, Part, Variation
 from walkrisk.variations.worst_cases import plan as plan_worst_cases
 
@@ -29,6 +29,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
+NOBODY = "Nobody was lost to follow-up, so there is nothing to weight for; leave these weights out."
 FALLBACK = "HC0"  # where none of the variances asked for is a sum over persons
 
 
@@ -41,15 +42,13 @@ def plan(ground: Ground) -> Iterator[Variation]:
 
 def _weighted(ground: Ground, declared: LossWeights) -> Variation:
     key = f"sensitivity.losses ({declared.id})"
-    people = people_of(ground, ground.bench, declared.steps)
+    people = eligible_people(ground, ground.bench, declared)
     try:
         if declared.imputation is None:
             loss = loss_model(ground.bench, people, declared)
-            _of_loss(loss, _unstabilised(loss, declared), declared)
+            _of_loss(loss, _unstabilised(ground.bench, loss, declared), _sampling(ground.bench, loss.people), declared)
         elif people.followed.all():
-            raise ValueError(
-                "Nobody was lost to follow-up, so there is nothing to weight for; leave these weights out."
-            )
+            raise ValueError(NOBODY)
     except ValueError as error:
         raise DataFault(f"{key}: {error}") from None
     if declared.imputation is None:
@@ -65,13 +64,13 @@ def _weighted(ground: Ground, declared: LossWeights) -> Variation:
 
 
 def _finish_as_read(ground: Ground, declared: LossWeights, _: Sequence[Arrays]) -> Rows:
-    people = people_of(ground, ground.bench, declared.steps)
+    people = eligible_people(ground, ground.bench, declared)
     return loss_rows.rows(ground, declared, [_numbers(ground.bench, people, declared)])
 
 
 def _in_set(ground: Ground, declared: LossWeights, made: LossImputing, number: int) -> Arrays:
     bench = made.bench(number)
-    return _numbers(bench, people_of(ground, bench, declared.steps, later=True), declared)
+    return _numbers(bench, eligible_people(ground, bench, declared, later=True), declared)
 
 
 # ---------------------------------------------------------------- one data set
@@ -80,35 +79,59 @@ def _in_set(ground: Ground, declared: LossWeights, made: LossImputing, number: i
 def _numbers(bench: Bench, people: People, declared: LossWeights) -> dict[str, npt.NDArray[np.generic]]:
     """Everything the rows are made of, from one data set, as arrays; names begin with the exposure they are of."""
     loss = loss_model(bench, people, declared)
+    sampling = _sampling(bench, loss.people)
     out: dict[str, npt.NDArray[np.generic]] = {}
     said = list(loss.said)
-    whole = _unstabilised(loss, declared)
+    whole = _unstabilised(bench, loss, declared)
     for exposure in exposures_of(bench.study):
         own = _of_exposure(bench, loss, exposure, declared)
         out |= {f"{exposure}.{name}": values for name, values in own.items()}
-    out |= _of_loss(loss, whole, declared)
+    out |= _of_loss(loss, whole, sampling, declared)
     said += whole.warnings
     out["said"] = np.array(list(dict.fromkeys(said)) or [""])
     return out
 
 
-def _unstabilised(loss: LossModel, declared: LossWeights, sampling: FloatArray | None = None) -> FollowUp:
+def _sampling(bench: Bench, people: People) -> FloatArray | None:
+    """The sampling weights (n,) of eligible people, where the main analysis takes them."""
+    name = bench.study.design.weights if main_analysis(bench.study).weighted else None
+    return _known(people.sample.columns, name)
+
+
+def _known(columns: Mapping[str, FloatArray], name: str | None) -> FloatArray | None:
+    if name is None:
+        return None
+    unknown = int(np.isnan(columns[name]).sum())
+    if unknown:
+        raise ValueError(f"{name} is unknown for {unknown} eligible people; exclude them before the step of loss.")
+    return columns[name]
+
+
+def _unstabilised(bench: Bench, loss: LossModel, declared: LossWeights) -> FollowUp:
     """The chances of follow-up, and weights that make the followed like everyone eligible in all covariates."""
+    return _followed_up(bench, loss, declared, None)
+
+
+def _followed_up(bench: Bench, loss: LossModel, declared: LossWeights, levels: IntArray | None) -> FollowUp:
     return follow_up(
         loss.columns,
         loss.terms,
         loss.people.followed,
         strata=loss.strata,
         names=loss.stratum_names,
+        levels=levels,
         truncate=(declared.truncate[0], declared.truncate[1]) if declared.truncate else None,
-        sampling=sampling,
+        sampling=_sampling(bench, loss.people),
     )
 
 
-def _of_loss(loss: LossModel, whole: FollowUp, declared: LossWeights) -> dict[str, npt.NDArray[np.generic]]:
+def _of_loss(
+    loss: LossModel, whole: FollowUp, sampling: FloatArray | None, declared: LossWeights
+) -> dict[str, npt.NDArray[np.generic]]:
     """Counts of the model of loss, and the balance of the followed against everyone before and after weighting."""
     followed = loss.people.followed
-    table = balance_of_followed(loss.covariates, followed, whole.weights.values)
+    seen = [c for c in loss.covariates if not np.isnan(c.values[followed]).all()]
+    table = balance_of_followed(seen, followed, whole.weights.values, sampling=sampling)
     rows = [r for r in table.rows if not (r.kind == "categorical" and r.level == "")]
     return {
         "counts": np.array(
@@ -147,9 +170,8 @@ def _of_exposure(
     y = frame.y[entering.kept]
     sample = loss.people.sample
     variances = tuple(v for v in request.variances) or (FALLBACK,)
-    sampling = _known(sample.columns, request.weights, request)
     try:
-        made = _stabilised(loss, exposure, declared, sampling)
+        made = _stabilised(bench, loss, exposure, declared)
         fit = weighted_fit(
             request.method,
             design,
@@ -157,9 +179,9 @@ def _of_exposure(
             made.weights,
             entering.rows,
             variances=(*variances, FALLBACK),
-            cluster=_known(sample.columns, request.cluster, request),
+            cluster=_known(sample.columns, request.cluster),
             survey=_survey(bench, loss.people, request),
-            sampling=sampling,
+            sampling=_sampling(bench, loss.people),
             engine=request.engine,
         )
     except ValueError as error:
@@ -187,18 +209,15 @@ def _sentences(fit: WeightedFit, made: FollowUp, without: int, min_cell: int) ->
     return said
 
 
-def _stabilised(loss: LossModel, exposure: str, declared: LossWeights, sampling: FloatArray | None) -> FollowUp:
-    levels = loss.people.sample.categories[exposure].astype(np.intp) - 1
-    return follow_up(
-        loss.columns,
-        loss.terms,
-        loss.people.followed,
-        strata=loss.strata,
-        names=loss.stratum_names,
-        levels=levels if declared.stabilised else None,
-        truncate=(declared.truncate[0], declared.truncate[1]) if declared.truncate else None,
-        sampling=sampling,
-    )
+def _stabilised(bench: Bench, loss: LossModel, exposure: str, declared: LossWeights) -> FollowUp:
+    """The weights of one exposure, stabilised where declared: by its category, or by the share of everyone where those
+    lost have no known category."""
+    if not declared.stabilised:
+        return _unstabilised(bench, loss, declared)
+    categories = loss.people.sample.categories[exposure]
+    if np.isnan(categories).any():
+        return _followed_up(bench, loss, declared, np.zeros(len(categories), dtype=np.intp))
+    return _followed_up(bench, loss, declared, categories.astype(np.intp) - 1)
 
 
 def _entering(bench: Bench, model: MainModel, people: People) -> _Entering:
@@ -207,17 +226,6 @@ def _entering(bench: Bench, model: MainModel, people: People) -> _Entering:
         included &= holds(condition, bench.sample.columns)
     at = np.flatnonzero(bench.cohort.included)[included][model.assembled.frame.rows]
     return _Entering(rows=np.isin(people.at, at), kept=np.isin(at, people.at))
-
-
-def _known(columns: Mapping[str, FloatArray], name: str | None, request: Request) -> FloatArray | None:
-    if name is None:
-        return None
-    values = columns[name]
-    unknown = int(np.isnan(values).sum())
-    if unknown:
-        said = f"{name} is unknown for {unknown} eligible people; exclude them before the step of loss."
-        raise NoEstimate(request, said)
-    return values
 
 
 def _survey(bench: Bench, people: People, request: Request) -> SurveyDesign | None:
@@ -259,7 +267,9 @@ def _level_numbers(model: MainModel, fit: WeightedFit, exposure: str) -> dict[st
 
 
 def _lost_by_level(people: People, exposure: str, levels: int) -> FloatArray:
-    """People eligible and people lost (2, K) by category of an exposure."""
+    """People eligible and people lost (2, K) by category of an exposure; NaN where it is not known of all."""
+    if np.isnan(people.sample.categories[exposure]).any():
+        return np.full((2, levels), np.nan)
     at = people.sample.categories[exposure].astype(np.intp) - 1
     return np.array(
         [np.bincount(at, minlength=levels), np.bincount(at[~people.followed], minlength=levels)], dtype=np.float64

@@ -78,6 +78,9 @@ def prepared(ground: Ground, declared: WorstCases, exposure: str) -> Ready:
     """
     bench = ground.bench
     people = people_of(ground, bench, declared.steps, later=True)
+    anyone = people_of(ground, bench, declared.steps, later=True, placed=())
+    if people.followed.all() and not anyone.followed.all():
+        raise ValueError("None of those lost has a known category of the exposure, so they have no place in its model.")
     analysis = main_analysis(ground.study)
     asked = asked_of(bench, analysis, exposure, analysis.models[0])
     request = replace(asked.request, variances=("HC0",))
