@@ -22,6 +22,7 @@ from walkrisk.variations.imputed import Imputing, bench_of, imputed_set, imputin
 from walkrisk.variations.loss_sample import People
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 FOLLOWED, OUTCOME = "followed up", "outcome of those followed"  # no name of a declaration holds a space
 
@@ -40,7 +41,15 @@ class LossImputing:
         if self.made.prepared is not None:
             everyone = bench_of(self.made, imputed_set(self.made, number)).cohort.everyone
             values = {name: everyone[name] for name in self.made.prepared.names if name != OUTCOME}
-        return vary(self.ground, given=values, without=self.declared.replaces)
+        everyone = self.ground.bench.cohort.everyone
+        known = [~np.isnan(everyone[name]) for name in self.declared.known]
+        people = np.logical_and.reduce(known) if known else None
+        return vary(self.ground, given=values, without=self.declared.replaces, people=people)
+
+    @property
+    def eligible(self) -> BoolArray:
+        """Those imputed (n_all,)."""
+        return self.made.base.cohort.included
 
 
 def loss_imputing(ground: Ground, declared: Imputation, people: People, steps: Sequence[str]) -> LossImputing:
@@ -54,7 +63,7 @@ def loss_imputing(ground: Ground, declared: Imputation, people: People, steps: S
         study, outcomes={**study.outcomes, outcome: replace(study.outcomes[outcome], variable=OUTCOME)}
     )
     wider = replace(ground, study=wider_study, columns={**ground.columns, **columns})
-    baseline = _known_of_the_lost(ground, people, [*declared.impute, *declared.auxiliaries])
+    baseline = _known_of_the_lost(ground, people, [*declared.impute, *declared.auxiliaries, *declared.known])
     impute = {name: kind for name, kind in declared.impute.items() if name in baseline}
     if np.isnan(columns[OUTCOME][people.at]).any():
         impute[OUTCOME] = "binary"
@@ -62,6 +71,7 @@ def loss_imputing(ground: Ground, declared: Imputation, people: People, steps: S
         declared,
         impute=impute,
         auxiliaries=(*(n for n in declared.auxiliaries if n in baseline), *(n for n in columns if n != OUTCOME)),
+        known=tuple(n for n in declared.known if n in baseline),
         replaces=tuple(dict.fromkeys([*declared.replaces, *steps])),
         delete_imputed_outcomes=False,
         deltas=(),

@@ -67,18 +67,20 @@ def people_of(
     also: Sequence[str] = (),
     later: bool = False,
     placed: Sequence[str] | None = None,
+    among: BoolArray | None = None,
 ) -> People:
     """Everyone who passes the exclusions before the first of `steps` (and those named in `also`, or with `later` all
     others too) on a bench.
 
     Who was followed is what the data as read say. People whose category of an exposure in `placed` (those followed
-    through, by default) is unknown are left out; so are those outside the restriction of the main analysis.
+    through, by default) is unknown are left out; so are those outside the restriction of the main analysis, and all
+    who are not `among` some (n_all,).
     """
     study, cohort = ground.study, bench.cohort
     before, after = before_and_after(study, steps)
     names = (*before, *(after if later else also))
     passed = [cohort.step_alone[s] for s in names if s in cohort.step_alone]
-    eligible = np.logical_and.reduce([np.ones(cohort.n_all, dtype=bool), *passed])
+    eligible = np.logical_and.reduce([np.ones(cohort.n_all, dtype=bool) if among is None else among, *passed])
     for condition in main_analysis(study).restrict:
         eligible &= holds(condition, cohort.everyone)
     followed = np.logical_and.reduce([ground.bench.cohort.step_alone[s] for s in steps])
@@ -98,14 +100,16 @@ def people_of(
     return People(at=at, sample=sample, followed=followed[at], left_out=tuple(said))
 
 
-def eligible_people(ground: Ground, bench: Bench, declared: LossWeights, *, later: bool = False) -> People:
+def eligible_people(
+    ground: Ground, bench: Bench, declared: LossWeights, *, later: bool = False, among: BoolArray | None = None
+) -> People:
     """The people of declared weights: exposures must be known where the model of loss, or its strata, hold them."""
     names = (
         *(declared.covariates or default_covariates(ground.study)),
         *([declared.strata] if declared.strata else []),
     )
     placed = [n for n in names if n in bench.rules]
-    return people_of(ground, bench, declared.steps, also=declared.also, later=later, placed=placed)
+    return people_of(ground, bench, declared.steps, also=declared.also, later=later, placed=placed, among=among)
 
 
 def _winsorised(bench: Bench) -> dict[str, FloatArray]:

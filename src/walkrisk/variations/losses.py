@@ -70,7 +70,7 @@ def _finish_as_read(ground: Ground, declared: LossWeights, _: Sequence[Arrays]) 
 
 def _in_set(ground: Ground, declared: LossWeights, made: LossImputing, number: int) -> Arrays:
     bench = made.bench(number)
-    return _numbers(bench, eligible_people(ground, bench, declared, later=True), declared)
+    return _numbers(bench, eligible_people(ground, bench, declared, later=True, among=made.eligible), declared)
 
 
 # ---------------------------------------------------------------- one data set
