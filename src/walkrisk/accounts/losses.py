@@ -14,7 +14,7 @@ from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import is_small
 from walkrisk.figures.love import LoveRow, love_figure
 from walkrisk.figures.panels import Mark, Panel, panel_figure
-from walkrisk.studies.losses import LossWeights
+from walkrisk.studies.losses import LossWeights, title_of
 from walkrisk.tables.cells import ABSENT
 from walkrisk.tables.characteristics import characteristics_table
 from walkrisk.tables.table import Head, Row, Table
@@ -46,18 +46,18 @@ def _account(view: View, declared: LossWeights) -> Account:
     if not rows:
         said = sentence("The weighted model gave no estimate; the diagnostics say why.")
         methods = tuple(_methods(view, declared))
-        return Account(id=declared.id, title=declared.title, group=GROUP, methods=methods, sentences=(said,))
+        return Account(id=declared.id, title=title_of(declared), group=GROUP, methods=methods, sentences=(said,))
     described = _described_table(view, declared)
     tables = (_ratio_table(view, declared), _weight_table(view, declared), *([described] if described else []))
     return Account(
         id=declared.id,
-        title=declared.title,
+        title=title_of(declared),
         group=GROUP,
         methods=tuple(_methods(view, declared)),
         sentences=tuple(_sentences(view, declared)),
         tables=tables,
         drawings=tuple(_drawings(view, declared)),
-        lines=(Line(declared.title, tuple(rows)),),
+        lines=(Line(title_of(declared), tuple(rows)),),
     )
 
 
@@ -226,7 +226,7 @@ def _ratio_table(view: View, declared: LossWeights) -> Table:
             rows.append(Row(cells=(view.category(exposure, level), _share(view, lost), *cells), indent=1))
     return Table(
         id=f"{declared.id}_ratios",
-        title=f"{declared.title}: ratios beside the main analysis",
+        title=f"{title_of(declared)}: ratios beside the main analysis",
         header=(
             Head("Category"),
             Head("Lost, %"),
@@ -272,7 +272,7 @@ def _weight_table(view: View, declared: LossWeights) -> Table:
         rows.append(Row(cells=(label, *cells)))
     return Table(
         id=f"{declared.id}_weights",
-        title=f"{declared.title}: the weights of those followed up",
+        title=f"{title_of(declared)}: the weights of those followed up",
         header=(Head("Weights"), *(Head(view.label(e)) for e in view.followed)),
         rows=tuple(rows),
         notes=("Effective sample size: the square of the sum of the weights over the sum of their squares.",),
@@ -347,7 +347,7 @@ def _drawings(view: View, declared: LossWeights) -> Iterator[Drawing]:
     if panels:
         yield Drawing(
             f"{declared.id}_distribution",
-            f"{declared.title}: distribution of the weights",
+            f"{title_of(declared)}: distribution of the weights",
             "Share of the people followed up in each category of the exposure by their weight. Bins with few people "
             "are joined with their neighbours.",
             panel_figure(panels, columns=min(2, len(panels)), simulated=view.simulated),
@@ -356,7 +356,7 @@ def _drawings(view: View, declared: LossWeights) -> Iterator[Drawing]:
     if rows:
         yield Drawing(
             f"{declared.id}_balance",
-            f"{declared.title}: balance of those followed up against everyone eligible",
+            f"{title_of(declared)}: balance of those followed up against everyone eligible",
             "Absolute standardised differences between those followed up and everyone eligible, before weighting and "
             "with weights that are not stabilised (the inverse chance, cut off alike).",
             love_figure(rows, simulated=view.simulated),

@@ -129,6 +129,13 @@ def check_worst(declared: tuple[WorstCases, ...], study: Study, faults: Faults) 
         _check_method(study, key, faults)
 
 
+def title_of(declared: LossWeights) -> str:
+    """The title of weights, which says that they are made in imputed sets."""
+    if declared.imputation is None or "imput" in declared.title.lower():
+        return declared.title
+    return f"{declared.title}, with imputation"
+
+
 def before_and_after(study: Study, steps: Sequence[str]) -> tuple[list[str], list[str]]:
     """The exclusions before the first step of loss, and those after it that are no loss."""
     ids = [step.id for step in study.exclusions]

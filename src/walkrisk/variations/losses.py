@@ -17,7 +17,7 @@ from walkrisk.models.design import Factor, build_design
 from walkrisk.sensitivity.loss_weights import FollowUp, WeightedFit, balance_of_followed, follow_up, weighted_fit
 from walkrisk.studies.bench import Bench, Rows
 from walkrisk.studies.fitting import NoEstimate, Request, sentence_of
-from walkrisk.studies.losses import LossWeights
+from walkrisk.studies.losses import LossWeights, title_of
 from walkrisk.variations import loss_rows
 from walkrisk.variations.ground import Ground, MainModel, exposures_of, main_analysis, main_model
 from walkrisk.variations.loss_imputation import LossImputing, loss_imputing
@@ -60,7 +60,7 @@ def _weighted(ground: Ground, declared: LossWeights) -> Variation:
         Part(f"set{i + 1}", f"imputed set {i + 1}", partial(_in_set, ground, declared, made, i))
         for i in range(imputation.sets)
     )
-    return Variation(declared.id, declared.title, parts, partial(loss_rows.rows, ground, declared))
+    return Variation(declared.id, title_of(declared), parts, partial(loss_rows.rows, ground, declared))
 
 
 def _finish_as_read(ground: Ground, declared: LossWeights, _: Sequence[Arrays]) -> Rows:
