@@ -14,7 +14,7 @@ import argparse
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,10 @@ import numpy.typing as npt  # noqa: E402
 from walkrisk.models.design import Factor, Linear, Term, build_design  # noqa: E402
 from walkrisk.models.fit import fit_model  # noqa: E402
 from walkrisk.sensitivity.bounds import assumed, prepare  # noqa: E402
+from walkrisk.sensitivity.imputation import Target, run_chain  # noqa: E402
+from walkrisk.sensitivity.imputation import prepare as prepare_imputation  # noqa: E402
 from walkrisk.sensitivity.loss_weights import follow_up, weighted_fit  # noqa: E402
+from walkrisk.sensitivity.pooling import pool_scalar  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 MARK = "<!-- tables: written by loss_recovery.py -->"
@@ -55,7 +58,9 @@ def draw(rng: np.random.Generator, n: int) -> Data:
     risk = np.exp(-2.1 + np.select([a == 2, a == 3], [TRUE[2], TRUE[3]], 0.0) + 0.12 * x + 0.9 * v)
     lost = 1 / (1 + np.exp(-(-0.9 + 0.3 * (a == 3) - 0.3 * v + 1.9 * v * (a == 3) + 0.25 * x)))
     y = (rng.random(n) < np.minimum(risk, 1.0)).astype(float)
-    return {"a": a, "x": x, "v": v, "y": y, "followed": (rng.random(n) >= lost).astype(float)}
+    followed = (rng.random(n) >= lost).astype(float)
+    unknown = rng.random(n) < 1 / (1 + np.exp(-(-0.9 + 0.4 * x)))
+    return {"a": a, "x": x, "v": v, "y": y, "followed": followed, "v_seen": np.where(unknown, np.nan, v)}
 
 
 def _plain(data: Data, rows: npt.NDArray[np.bool_], weights: FloatArray | None = None) -> Found:
@@ -92,6 +97,32 @@ def _mean_score(data: Data) -> Found:
     return Found(float(made.fit.coefficients[2]), *[float(np.sqrt((made.influence[:, 2] ** 2).sum()))] * 2)
 
 
+def _own_category(data: Data) -> Found:
+    """Weights with those whose V is unknown as a category of their own."""
+    coded = {**data, "v_seen": np.where(np.isnan(data["v_seen"]), 2.0, data["v_seen"])}
+    terms: list[Term] = [Linear("x"), Factor("v_seen", (0.0, 1.0, 2.0), ("0", "1", "unknown"))]
+    return _weighted(coded, terms, strata=True, truncate=None)
+
+
+def _imputed(data: Data) -> Found:
+    """Weights in imputed sets of V, by a model with A, X, being followed, that times A, and the outcome if followed."""
+    r, sets = data["followed"], 5
+    columns = {
+        "a": data["a"], "x": data["x"], "r": r, "ry": r * data["y"], "v": data["v_seen"],
+        "r2": r * (data["a"] == 2), "r3": r * (data["a"] == 3),
+    }  # fmt: skip
+    prepared = prepare_imputation(columns, [Target(name="v", kind="binary")], factors={"a"})
+    rng = np.random.default_rng(int(data["x"].sum() * 1e6) % 2**32)
+    found = []
+    for _ in range(sets):
+        v = data["v_seen"].copy()
+        v[np.isnan(v)] = run_chain(prepared, rng, cycles=1).values["v"]
+        found.append(_weighted({**data, "v": v}, [Linear("x"), Linear("v")], strata=True, truncate=None))
+    logs = np.array([f.value for f in found])
+    both = [pool_scalar(logs, np.array(se) ** 2) for se in zip(*((f.estimated, f.known) for f in found), strict=True)]
+    return Found(float(logs.mean()), *((p.conf_high - p.conf_low) / (2 * 1.959964) for p in both))
+
+
 def true_k(n: int = 4_000_000) -> FloatArray:
     """The ratio of risks, lost against followed, within each category, in a large population."""
     data = draw(np.random.default_rng(5), n)
@@ -110,16 +141,18 @@ ANALYSES: Mapping[str, Callable[[Data], Found]] = {
     "weighted": lambda d: _weighted(d, [Linear("x"), Linear("v")], strata=True, truncate=None),
     "weighted, truncated": lambda d: _weighted(d, [Linear("x"), Linear("v")], strata=True, truncate=(1.0, 99.0)),
     "k as it is": _mean_score,
+    "V unknown to three in ten, own category": _own_category,
+    "V unknown to three in ten, five imputed sets": _imputed,
 }
 
 
-def replicates(sets: int, people: int, seed: int) -> dict[str, FloatArray]:
-    """By analysis, (sets, 3): log ratio of A = 3, its standard errors with the weights estimated and known."""
-    out = {name: np.empty((sets, 3)) for name in ANALYSES}
+def replicates(sets: int, people: int, seed: int, *, only: Sequence[str] = ()) -> dict[str, FloatArray]:
+    """By analysis (all, or `only` some), (sets, 3): log ratio of A = 3, its standard errors with the weights estimated and known."""
+    out = {name: np.empty((sets, 3)) for name in only or ANALYSES}
     for i in range(sets):
         data = draw(np.random.default_rng([seed, people, i]), people)
-        for name, analyse in ANALYSES.items():
-            found = analyse(data)
+        for name in out:
+            found = ANALYSES[name](data)
             out[name][i] = found.value, found.estimated, found.known
     return out
 
