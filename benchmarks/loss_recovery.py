@@ -147,7 +147,7 @@ ANALYSES: Mapping[str, Callable[[Data], Found]] = {
 
 
 def replicates(sets: int, people: int, seed: int, *, only: Sequence[str] = ()) -> dict[str, FloatArray]:
-    """By analysis (all, or `only` some), (sets, 3): log ratio of A = 3, its standard errors with the weights estimated and known."""
+    """By analysis (or `only` some), (sets, 3): log ratio of A = 3, standard errors with weights estimated and known."""
     out = {name: np.empty((sets, 3)) for name in only or ANALYSES}
     for i in range(sets):
         data = draw(np.random.default_rng([seed, people, i]), people)
