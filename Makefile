@@ -12,13 +12,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help reproduce test check fix lock clean
+.PHONY: help reproduce sensitivity test check fix lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 reproduce: .venv/.ready ## the reference study on the simulated extract (ARGS="--data EXTRACT" for your own), with its report
 	$(BIN)/walkrisk reproduce --out "$(OUT)" $(ARGS)
+	@echo "The report is $(OUT)/report.html"
+
+sensitivity: .venv/.ready ## the same with every sensitivity analysis, some minutes; a stopped run goes on (ARGS as above)
+	$(BIN)/walkrisk reproduce --sensitivity --jobs 2 --out "$(OUT)" $(ARGS)
 	@echo "The report is $(OUT)/report.html"
 
 test: .venv/.dev ## the whole test suite (ARGS="-k quartile" for a part)
