@@ -52,7 +52,10 @@ def methods(view: View, declared: Imputation, found: Sequence[Point]) -> Iterato
         "Rubin's degrees of freedom."
     )
     if declared.delete_imputed_outcomes:
-        yield "People whose outcome was imputed helped to impute covariates and were then left out (von Hippel, 2007)."
+        yield (
+            "People whose outcome was imputed helped to impute covariates and were then left out (von Hippel, 2007), "
+            "which is valid where no auxiliary tells of the outcome beyond the covariates."
+        )
     if declared.deltas:
         yield (
             "In variants that are not at random the imputed values of one variable were shifted in every cycle, with "

@@ -53,7 +53,9 @@ class Imputation:
     cycles: int = option(10, doc="Times every variable is imputed in turn before a set is taken.")
     donors: int = option(5, doc="Nearest known people among whom predictive mean matching draws.")
     delete_imputed_outcomes: bool = option(
-        False, doc="Impute the outcome for the models' sake, then leave out whoever has it imputed."
+        False,
+        doc="Impute the outcome for the models' sake, then leave out whoever has it imputed (not where an auxiliary "
+        "tells of the outcome beyond the covariates: what it tells is then thrown away).",
     )
     deltas: tuple[Delta, ...] = option((), doc="Variants in which imputed values are not missing at random.")
 
