@@ -47,10 +47,11 @@ FAMILIES = {"modified_poisson": POISSON, "logistic": LOGISTIC}
 BLOCK_BYTES = 32 * 2**20  # of the exposure columns of a block
 ROWS = 512  # people of a tile, whose arrays stay in a core's cache
 PASSES = 10
-STEERING = (4, 2, 1)  # sweeps in single precision at first: by which share of the people the information is renewed
+STEERING = (4, 2, 0, 1)  # sweeps in single precision: every so manieth tile makes a new information, 0 none
 AGAIN = 1e-8  # a step beyond which the derivatives of a contrast are made again
 LARGEST = 20.0  # of a linear predictor, at a start
-CORRECTION = 3e-7  # relative size of the last correction of what is divided by the information
+SINGLE = 1e-5  # how far off an information in single precision may be, relatively, with room
+CORRECTION = 1e-9  # relative error that the last correction of what is divided by the information may leave
 STILL_TO_GO = 1e-9  # of any linear predictor, when a specification is accepted
 SCORE = 1e-9
 DIGITS = 1e-2  # the least a column may keep beyond the others, as the single fit asks before it takes another way
@@ -176,7 +177,7 @@ def exposure_columns(
 def covariate_start(family: Family, covariates: Covariates, outcome: FloatArray, rows: BoolArray) -> FloatArray:
     """Coefficients (c,) of the covariates alone, of up to 4,000 of the people `rows` (n,); the mean risk if none."""
     used = np.flatnonzero(rows & covariates.known)
-    used = used[:: max(1, len(used) // 4000)]
+    used = used[:: max(1, len(used) // 40000)]
     found = maximise(family, covariates.q[used], outcome[used], max_iterations=8)
     if np.isfinite(found.coefficients).all() and np.max(np.abs(found.eta)) < LARGEST:
         return found.coefficients
@@ -321,37 +322,40 @@ class _Block:
         )
 
     def solve(self, marginal: bool) -> Contrasts:
-        bread, digits = np.zeros(0), np.zeros(self.k)
+        bread, digits, near = np.zeros(0), np.zeros(self.k), np.zeros(self.k)
         for every in STEERING:
             swept = self._sweep(every=every, single=True)
-            assert swept.information is not None
-            bread, digits = _inverses(swept.information)
-            self.b += np.matmul(bread, swept.gradient[:, :, None])[:, :, 0]
-        passes = np.full(self.k, len(STEERING), dtype=np.intp)
-        gradient = self._sweep(every=0, single=False).gradient
-        log_ratio, reach, rest = np.zeros(self.k), np.zeros(0), np.zeros(0)
-        moved = correction = np.full(self.k, np.inf)
-        for turn in range(PASSES):
-            step = np.matmul(bread, gradient[:, :, None])[:, :, 0]
+            if swept.information is not None:
+                bread, digits = _inverses(swept.information)
+            step = np.matmul(bread, swept.gradient[:, :, None])[:, :, 0]
             self.b += step
-            if turn:  # the correction belongs to the coefficients before this step, which is then all but nothing
-                moved = self._moved(step)
-                change = np.matmul(bread, rest[:, :, None])[:, :, 0]
-                reach = reach + change
-                correction = np.linalg.norm(change, axis=1) / np.linalg.norm(reach, axis=1)
-            open_ = (moved >= STILL_TO_GO) | (correction >= CORRECTION)
-            passes[open_] += 1
-            if turn and not np.any(open_ & np.isfinite(moved)):
-                break  # one that is not a number will not become one
-            if not turn or np.any(open_ & (moved > AGAIN)):
-                log_ratio, slope = self._asked(marginal)
-            if not turn:
-                reach = np.matmul(bread, slope[:, :, None])[:, :, 0]
-            gradient, rest = self._rest(slope, reach)
+            near = np.maximum(self._moved(step), SINGLE)  # how far off the last information may be, relatively
+        gradient = self._sweep(every=0, single=False).gradient
+        self.b += np.matmul(bread, gradient[:, :, None])[:, :, 0]
+        slope = self._asked(marginal)[1]
+        reach, rest = np.matmul(bread, slope[:, :, None])[:, :, 0], np.zeros_like(slope)
+        passes = np.full(self.k, len(STEERING) + 1, dtype=np.intp)
+        moved, correction = np.full(self.k, np.inf), np.full(self.k, np.inf)
+        at = np.arange(self.k)
+        for _ in range(PASSES):
+            gradient[at], rest[at] = self._rest(slope, reach, at)
+            step = np.matmul(bread[at], gradient[at][:, :, None])[:, :, 0]
+            change = np.matmul(bread[at], rest[at][:, :, None])[:, :, 0]
+            self.b[at] += step
+            reach[at] += change
+            moved[at] = self._moved(step)
+            correction[at] = np.linalg.norm(change, axis=1) / np.linalg.norm(reach[at], axis=1)
+            passes[at] += 1
+            still = (moved >= STILL_TO_GO) | (correction * near >= CORRECTION)
+            at = np.flatnonzero(still & np.isfinite(moved))  # one that is not a number will not become one
+            if not at.size:
+                break
+            if marginal and np.any(moved[at] > AGAIN):
+                slope = self._asked(marginal)[1]
         log_ratio = self._asked(marginal)[0]
         original = np.concatenate([gradient[:, : self.width] @ self.c.back, gradient[:, self.width :]], axis=1)
         relative = np.max(np.abs(original) / (self.scale + 1e-300), axis=1)
-        fine = (moved < STILL_TO_GO) & (correction < CORRECTION) & (relative < SCORE) & (digits > DIGITS)
+        fine = (moved < STILL_TO_GO) & (correction * near < CORRECTION) & (relative < SCORE) & (digits > DIGITS)
         return self._finished(log_ratio, reach, fine & np.isfinite(log_ratio), relative, passes, marginal)
 
     def _asked(self, marginal: bool) -> tuple[FloatArray, FloatArray]:
@@ -362,20 +366,24 @@ class _Block:
         slope = np.concatenate([np.zeros((self.k, self.width)), contrast], axis=1)
         return np.einsum("ke,ke->k", contrast, self.b[:, self.width :]), slope
 
-    def _rest(self, slope: FloatArray, reach: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """What is left of the score, and of slope - A reach, with A the information, both in double precision.
+    def _rest(self, slope: FloatArray, reach: FloatArray, at: IntArray) -> tuple[FloatArray, FloatArray]:
+        """What is left of the score and of slope - A reach, A the information, of the specifications `at` (m,), both
+        (m, p) and in double precision.
 
-        reach is to be A^-1 slope: corrected by the inverse of an A that is off by r, its error falls from r to r^2.
+        reach is to be A^-1 slope: corrected by the inverse of an A that is off by r, its error falls r times.
         """
-        score, product = np.zeros_like(reach), np.zeros_like(reach)
+        score, product = np.zeros((len(at), slope.shape[1])), np.zeros((len(at), slope.shape[1]))
+        some = slice(None) if len(at) == self.k else at
+        b, reach = self.b[some], reach[some]
+        of_weights = self.of_weights[some]
         for rows in self._tiles():
-            q, e = self.c.q[rows], self.e[:, :, rows]
-            mean = means(self.family, self._predictor(self.b, rows))
-            fitted = self._w(rows) * mean
+            q, qt, e = self.c.q[rows], self.c.double.qt[:, rows], self.e[some, :, rows]
+            mean = means(self.family, _predictor(b, qt, e))
+            fitted = self.weights[:, rows][of_weights] * mean
             score += _scores(fitted, q, e)
             v = fitted if self.family is POISSON else fitted * (1 - mean)
-            product += _scores(v * self._predictor(reach, rows), q, e)
-        return self.target - score, slope - product
+            product += _scores(v * _predictor(reach, qt, e), q, e)
+        return self.target[some] - score, slope[some] - product
 
     def _finished(
         self,

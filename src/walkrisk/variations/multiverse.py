@@ -79,13 +79,17 @@ def _planned(ground: Ground, declared: Multiverse) -> Variation:
 
 
 def in_order(specs: Sequence[Specified]) -> list[Specified]:
-    """Specifications with those that share people and exposures next to each other."""
-    return sorted(specs, key=lambda s: (s.data, s.people, repr(s.form), s.number))
+    """Specifications with those that share covariates and estimator next to each other, as they are solved together."""
+
+    def key(s: Specified) -> tuple[object, ...]:
+        covariates = s.study.models[s.analysis.models[0]].covariates
+        return (repr(s.missing), covariates, s.method, s.data, s.people, repr(s.form), s.number)
+
+    return sorted(specs, key=key)
 
 
 def _specifications_part(shop: Workshop, specs: Sequence[Specified], exposure: str, scale: str) -> Arrays:
     found = solved(shop, specs, exposure, scale=scale)
-    shop.forget("exposure")
 
     def numbers(name: str) -> FloatArray:
         return np.array([np.nan if getattr(f, name) is None else getattr(f, name) for f in found], dtype=np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -56,14 +57,21 @@ def solved(shop: Workshop, specs: Sequence[Specified], exposure: str, *, scale: 
                 width = len(ready.wanted.exposure.columns)
                 groups.setdefault((id(ready.covariates), ready.family, ready.marginal, width), []).append(ready)
     for group in groups.values():
-        length = block_length(len(group[0].covariates.known), len(group[0].wanted.exposure.columns))
-        for first in range(0, len(group), length):
-            _solve_block(shop, group[first : first + length], found)
+        for block in blocks_of(group):
+            _solve_block(shop, block, found)
     for spec in specs:
         for number in shop.sets(spec):
             if (spec.number, number) not in found:
                 found[spec.number, number] = _alone(shop, spec, exposure, scale, number)
     return [_pooled(shop, spec, [found[spec.number, number] for number in shop.sets(spec)]) for spec in specs]
+
+
+def blocks_of(group: Sequence[Ready]) -> list[Sequence[Ready]]:
+    """Specifications alike in covariates and width, in blocks of nearly equal length."""
+    most = block_length(len(group[0].covariates.known), len(group[0].wanted.exposure.columns))
+    number = -(-len(group) // most)
+    limits = [len(group) * i // number for i in range(number + 1)]
+    return [group[a:b] for a, b in pairwise(limits)]
 
 
 def ready_for(shop: Workshop, spec: Specified, exposure: str, scale: str) -> Ready | None:

@@ -49,9 +49,6 @@ class ExposureOf:
     factor: float
     level: str
     reference: str
-    raw: FloatArray
-    high: FloatArray
-    low: FloatArray
 
 
 @dataclass(slots=True, eq=False)
@@ -71,11 +68,6 @@ class Workshop:
             self.kept[key] = make()
         made: Made = self.kept[key]
         return made
-
-    def forget(self, first: str) -> None:
-        """Lets go of what was kept under keys that begin with a word."""
-        for key in [k for k in list(self.kept) if isinstance(k, tuple) and k[0] == first]:
-            self.kept.pop(key, None)
 
     # ------------------------------------------------------------ variables and people
 
@@ -283,7 +275,7 @@ class Workshop:
             factor_ = (high_ - low_) / (own[1] - own[0])
         if columns is None:
             return None
-        return ExposureOf(columns, known, factor_, names[-1], names[0], raw, high, np.zeros(last - 1))
+        return ExposureOf(columns, known, factor_, names[-1], names[0])
 
     def _values(
         self,
@@ -311,7 +303,7 @@ class Workshop:
         columns = exposure_columns(raw, known, high=ends[0], low=ends[1])
         if columns is None:
             return None
-        return ExposureOf(columns, known, 1.0, f"{high:.6g}", f"{low:.6g}", raw, ends[0], ends[1])
+        return ExposureOf(columns, known, 1.0, f"{high:.6g}", f"{low:.6g}")
 
     def weights(
         self, spec: Specified, exposure: ExposureOf, covariates: Covariates, number: int | None = None
