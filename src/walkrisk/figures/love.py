@@ -39,21 +39,23 @@ def love_figure(
 ) -> Figure:
     """Absolute differences of all rows on one axis, circles before and squares after weighting, a line at `limit`."""
     with r.styled():
-        height = _ROW_IN * len(rows)
+        texts = [r.wrap(row.label, _LABEL_IN - (_INDENT_IN if row.indent else 0.0) - 0.05, r.SMALL_PT) for row in rows]
+        heights = [_ROW_IN + (len(text) - 1) * r.line_in(r.SMALL_PT) for text in texts]
+        height = sum(heights)
         content = height + _NUMBERS_IN + _FOOT_IN + _LEGEND_IN + r.MARGIN_IN
         figure = r.page(content, title=title, simulated=simulated)
         left, width = r.MARGIN_IN + _LABEL_IN, r.WIDTH_IN - 2 * r.MARGIN_IN - _LABEL_IN - 0.1
         bottom = r.MARGIN_IN / 2 + _LEGEND_IN + _FOOT_IN + _NUMBERS_IN
         ax = r.axes_at(figure, left, bottom, width, height)
-        for i, row in enumerate(rows):
-            y = bottom + height - (i + 0.5) * _ROW_IN
+        places, top = [], height  # the middle of each row above the axis, in inches
+        for i, (row, text, own) in enumerate(zip(rows, texts, heights, strict=True)):
+            places.append(top - own / 2)
             if i % 2:
-                r.box(figure, r.MARGIN_IN, y - _ROW_IN / 2, left + width - r.MARGIN_IN, _ROW_IN, facecolor=r.ZEBRA)
+                edge = (r.MARGIN_IN, bottom + top - own, left + width - r.MARGIN_IN, own)
+                r.box(figure, *edge, facecolor=r.ZEBRA, edgecolor="none")
             indent = _INDENT_IN if row.indent else 0.0
-            text = r.wrap(row.label, _LABEL_IN - indent - 0.05, r.SMALL_PT)
-            short = text[0] if len(text) == 1 else f"{text[0]} …"
-            r.put(figure, r.MARGIN_IN + indent, y, [short], size=r.SMALL_PT)
-        places = [len(rows) - 0.5 - i for i in range(len(rows))]
+            r.put(figure, r.MARGIN_IN + indent, bottom + places[-1], text, size=r.SMALL_PT)
+            top -= own
         for values, marker, colour, filled in (
             ([row.before for row in rows], "o", _BEFORE, False),
             ([row.after for row in rows], "s", _AFTER, True),
@@ -72,7 +74,7 @@ def love_figure(
             )
         largest = max([limit, *(abs(v) for row in rows for v in (row.before, row.after) if v is not None)])
         ax.set_xlim(0, largest * 1.06)
-        ax.set_ylim(0, len(rows))
+        ax.set_ylim(0, height)
         ticks = spaced_ticks((0, largest * 1.06), nice_step((0, largest * 1.06), at_most=max(int(width / 0.45), 2)))
         ax.set_xticks(ticks, tick_texts(ticks))
         ax.set_yticks([])
