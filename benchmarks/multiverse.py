@@ -298,10 +298,10 @@ def write(out: Path, cpu: dict[str, float], facts: dict[str, float], memory: dic
         f"{facts['log ratio, formula']:.1e} by formula, standard errors relatively within "
         f"{facts['standard error']:.1e}. Against our own single fit the tests ask for 1e-10 and 1e-8.",
         "",
-        f"**Aim.** Thirty times a statsmodels loop: {_verdict(cpu['formula'] / cpu['rows'])} against a loop by formula, "
-        f"with the making of samples, cuts and knots on our side of it; {_verdict(cpu['arrays'] / cpu['fits'])} against "
-        "a loop over arrays that somebody else has prepared. What is left of a specification is about five passes over "
-        "its people in single precision and three in double, a third of each the products that make the information.",
+        f"**Aim.** Thirty times a statsmodels loop: {_verdict(cpu['formula'] / cpu['rows'])} against a loop by "
+        "formula, with the making of samples, cuts and knots on our side of it; "
+        f"{_verdict(cpu['arrays'] / cpu['fits'])} against a loop over arrays that somebody else has prepared. What is "
+        "left of a specification is about four passes over its people in single precision and four in double.",
         "",
         f"Python {platform.python_version()}, numpy {np.__version__}, statsmodels {statsmodels.__version__}.",
         "",

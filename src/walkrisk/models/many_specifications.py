@@ -59,18 +59,17 @@ DIGITS = 1e-2  # the least a column may keep beyond the others, as the single fi
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Basis:
-    """Orthonormal columns q (n, c), the same transposed, and the products (n, c(c+1)/2) of pairs, in one precision."""
+    """Orthonormal columns q (n, c) and the same transposed, in one precision."""
 
     q: AnyArray
     qt: AnyArray
-    products: AnyArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Covariates:
     """The covariates of many specifications: `q` (n, c) their orthonormal columns, 0 where not all are known, `back`
-    (c, c) with x = q back, `size` (n, c) |x|, who has them (n,), the largest norm of a row of q, and q in double
-    precision and in single, which steers."""
+    (c, c) with x = q back, `size` (n, c) |x|, who has them (n,), the largest norm of a row of q, q in double precision
+    and in single, which steers, and the products (n, c(c+1)/2) of pairs of its columns in single."""
 
     q: FloatArray
     back: FloatArray
@@ -79,6 +78,7 @@ class Covariates:
     reach: float
     double: Basis
     single: Basis
+    products: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,9 +145,9 @@ def covariate_block(x: FloatArray, known: BoolArray) -> Covariates | None:
     back = np.asarray(np.linalg.solve(q.T @ q, q[known].T @ used), dtype=np.float64)
     i, j = np.triu_indices(x.shape[1])
     reach = float(np.sqrt((q**2).sum(axis=1).max()))
-    double = Basis(q, np.ascontiguousarray(q.T), q[:, i] * q[:, j])
-    single = Basis(*(part.astype(np.float32) for part in (double.q, double.qt, double.products)))
-    return Covariates(q, back, np.abs(x), known, reach, double, single)
+    double = Basis(q, np.ascontiguousarray(q.T))
+    single = Basis(q.astype(np.float32), double.qt.astype(np.float32))
+    return Covariates(q, back, np.abs(x), known, reach, double, single, single.q[:, i] * single.q[:, j])
 
 
 def exposure_columns(
@@ -298,7 +298,7 @@ class _Block:
             if every and number % every == 0:
                 seen += rows.stop - rows.start
                 v = fitted if self.family is POISSON else fitted * (1 - mean)
-                packed += v @ basis.products[rows]
+                packed += v @ self.c.products[rows]
                 weighted = mine * v[:, None]
                 cross += weighted.reshape(k * width, -1) @ q
                 own += np.matmul(weighted, mine.transpose(0, 2, 1))
