@@ -115,7 +115,7 @@ def one_extract(study: Study, people: int, seed: int) -> tuple[Found, Found, flo
     for analysis, label in (("simex", "SIMEX"), ("simex_empirical", "SIMEX, empirical noise")):
         for name in ("quadratic", "rational"):
             slope[f"{label}, {name}"] = _pair(_stratum(rows, analysis, f"per unit, {name}"))
-            quarter[f"{label}, {name}"] = _pair(_stratum(rows, analysis, f"categories, {name}", "Q4"))
+        quarter[f"{label}, quadratic"] = _pair(_stratum(rows, analysis, "categories, quadratic", "Q4"))
     return slope, quarter, share
 
 

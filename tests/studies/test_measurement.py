@@ -214,6 +214,8 @@ def test_simex_starts_from_the_main_ratios(results: Results) -> None:
         assert naive.std_error == pytest.approx(main.std_error, rel=1e-8)
         made = one(results, "simex", "categories, quadratic", variance="stata", level=main.level)
         assert (made.std_error or 0) > (naive.std_error or 1)
+    assert not rows_of(results, "simex", "categories, rational", variance="stata")
+    assert rows_of(results, "simex", "per unit, rational")
     naive = one(results, "simex", "per unit, as measured", variance="stata")
     made = one(results, "simex", "per unit, quadratic", variance="stata")
     assert (made.estimate or 1) < (naive.estimate or 0) < 1  # drawn away from no association

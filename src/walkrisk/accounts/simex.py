@@ -40,6 +40,7 @@ def simex_account(view: View, declared: Simex) -> Account:
         f"ratios were extrapolated to no error by {', '.join(declared.extrapolants)} functions of its size "
         f"(simulation extrapolation); {first} is the one in the summary. Limits come from the influence of each "
         "person on what is read off, with the error variance taken as known." + source_words(declared),
+        "The rational function is for the linear exposure alone: ratios of categories do not determine its pole. "
         "Ratios of categories change by jumps as people near a limit change sides, which makes their limits wide. "
         "Where the ratios bend more than the function does, part of the bias stays; a linear or quadratic function "
         "mostly takes off less than there is. Errors were taken as unrelated to usual exposure, covariates and "

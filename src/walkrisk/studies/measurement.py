@@ -83,7 +83,8 @@ class Simex:
         "normal", doc="empirical: made of the persons' own days, whatever their distribution."
     )
     extrapolants: tuple[Literal["linear", "quadratic", "rational"], ...] = option(
-        ("quadratic", "linear", "rational"), doc="The first one is shown in the summary."
+        ("quadratic", "linear", "rational"),
+        doc="The first one is shown in the summary; rational is for the form per_unit alone.",
     )
     reliability: Mapping[Name, float] = option(factory=dict, doc="As for a calibration.")
     source: str = option("", doc="Where a declared reliability comes from.")
@@ -252,9 +253,11 @@ def _check_simex(key: str, one: Simex, main: RatioAnalysis, study: Study, faults
         faults.add(f"{key}.replicates", f"must be from {FEWEST_REPLICATES} to {MOST_REPLICATES}, got {one.replicates}.")
     if one.noise == "empirical" and one.reliability:
         faults.add(f"{key}.noise", "empirical noise is made of days, which a declared reliability does without.")
-    if "curve" in one.forms and one.extrapolants and one.extrapolants[0] == "rational":
+    if one.extrapolants and one.extrapolants[0] == "rational" and set(one.forms) != {"per_unit"}:
         faults.add(
-            f"{key}.extrapolants", "a curve is extrapolated by its coefficients; name quadratic or linear first."
+            f"{key}.extrapolants",
+            "a rational function is for the form per_unit (the pole of ratios of categories or of a curve is not "
+            "determined by them); name quadratic or linear first.",
         )
 
 

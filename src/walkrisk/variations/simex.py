@@ -166,7 +166,10 @@ def _finish(
         like, said = _like(case), list(case.people.said)
         try:
             found = extrapolate(
-                case.model.alone(case.noise.exposure), declared.added, by_size, extrapolants=declared.extrapolants
+                case.model.alone(case.noise.exposure),
+                declared.added,
+                by_size,
+                extrapolants=_extrapolants(declared, case),
             )
         except ValueError as error:
             said.append(sentence_of(error))
@@ -180,6 +183,13 @@ def _finish(
             points += _points(declared, case, found)
         diagnostics.append(diagnostic_of(case.people, declared.id, like, said, stratum=NAMES[case.name]))
     return Rows(estimates=tuple(estimates), points=tuple(points), diagnostics=tuple(diagnostics))
+
+
+def _extrapolants(declared: Simex, case: _Case) -> tuple[str, ...]:
+    """Those declared; of categories and curves without the rational one, whose pole such ratios do not determine."""
+    if case.name == "per_unit":
+        return declared.extrapolants
+    return tuple(name for name in declared.extrapolants if name != "rational")
 
 
 def _made(part: Arrays) -> Replicates:
