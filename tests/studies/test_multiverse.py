@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -231,11 +232,12 @@ def test_the_first_specification_is_the_main_analysis(ground: Ground) -> None:
 
 
 @pytest.mark.parametrize("null", ["shuffled", "flipped"])
-def test_parts_leave_the_same_bytes_in_any_order(ground: Ground, null: Any) -> None:
+def test_parts_leave_the_same_bytes_in_any_order_and_by_any_number_of_threads(ground: Ground, null: Any) -> None:
     declared = replace(SMALL, null=null)
     (first,), (second,) = (list(plan(declaring(ground, declared))) for _ in range(2))
     forward = [part.work() for part in first.parts]
-    backward = [part.work() for part in reversed(second.parts)][::-1]
+    with ThreadPoolExecutor(3) as threads:
+        backward = list(threads.map(lambda part: part.work(), reversed(second.parts)))[::-1]
     for a, b in zip(forward, backward, strict=True):
         assert set(a) == set(b)
         for name, values in a.items():

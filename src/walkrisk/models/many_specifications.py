@@ -177,7 +177,7 @@ def exposure_columns(
 def covariate_start(family: Family, covariates: Covariates, outcome: FloatArray, rows: BoolArray) -> FloatArray:
     """Coefficients (c,) of the covariates alone, of up to 4,000 of the people `rows` (n,); the mean risk if none."""
     used = np.flatnonzero(rows & covariates.known)
-    used = used[:: max(1, len(used) // 40000)]
+    used = used[:: max(1, len(used) // 4000)]
     found = maximise(family, covariates.q[used], outcome[used], max_iterations=8)
     if np.isfinite(found.coefficients).all() and np.max(np.abs(found.eta)) < LARGEST:
         return found.coefficients

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -61,11 +62,16 @@ class Workshop:
     ground: Ground
     specs: Mapping[str, Sequence[Specified]]
     kept: dict[Hashable, Any] = field(default_factory=dict)
+    lock: Any = field(default_factory=RLock)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """What `make` gives, made the first time."""
+        """What `make` gives, made the first time, whoever asks first."""
         if key not in self.kept:
-            self.kept[key] = make()
+            with (
+                self.lock
+            ):  # all threads share one thing, so that specifications are grouped alike by every number of them
+                if key not in self.kept:
+                    self.kept[key] = make()
         made: Made = self.kept[key]
         return made
 
@@ -152,9 +158,19 @@ class Workshop:
         return self.once(("universe", number), make)
 
     def column(self, spec: Specified, name: str, number: int | None = None) -> FloatArray:
-        """A variable (m,) of the people of the universe."""
+        """A variable (m,) of the people of the universe; the same array wherever the values are the same."""
         whole = self.cohort(spec, number).everyone[name]
-        return self.once(("column", id(whole), number), lambda: np.ascontiguousarray(whole[self.universe(number)]))
+
+        def make() -> FloatArray:
+            mine = np.ascontiguousarray(whole[self.universe(number)])
+            pool: list[FloatArray] = self.once(("pool", name, number), list)
+            for held in pool:
+                if np.array_equal(held, mine, equal_nan=True):
+                    return held
+            pool.append(mine)
+            return mine
+
+        return self.once(("column", id(whole), number), make)
 
     def sample(self, spec: Specified, number: int | None = None) -> BoolArray:
         """Who of the universe is in the analytic sample (m,)."""
@@ -189,20 +205,7 @@ class Workshop:
         names = [t if isinstance(t, str) else t.name for t in terms]  # type: ignore[union-attr]
         columns = {n: self.column(spec, n, number) for n in names}
         same = ("block", tuple(map(repr, terms)), number, tuple(id(c) for c in columns.values()))
-        return self.once(same, lambda: self._shared_block(spec, terms, columns, number))
-
-    def _shared_block(
-        self, spec: Specified, terms: Sequence[Term | str], columns: dict[str, FloatArray], number: int | None
-    ) -> Covariates | None:
-        blocks: list[tuple[dict[str, FloatArray], Covariates | None]] = self.once(
-            ("blocks", tuple(map(repr, terms)), number), list
-        )
-        for held, block in blocks:
-            if all(np.array_equal(held[n], columns[n], equal_nan=True) for n in columns):
-                return block
-        block = self._block(spec, terms, columns, number)
-        blocks.append((columns, block))
-        return block
+        return self.once(same, lambda: self._block(spec, terms, columns, number))
 
     def _block(
         self, spec: Specified, terms: Sequence[Term | str], columns: dict[str, FloatArray], number: int | None
