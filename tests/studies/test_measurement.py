@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from walkrisk.accounts.account import Account
-from walkrisk.cohorts.days import daily_seconds
+from walkrisk.cohorts.days import DATE, daily_seconds
 from walkrisk.cohorts.readers import Extract, read_extract
 from walkrisk.errors import DataFault, StudyFault
 from walkrisk.estimates.results import Results
@@ -30,7 +30,7 @@ from walkrisk.studies.sensitivity import Sensitivity
 from walkrisk.studies.study import Study
 from walkrisk.tables.table import plain_rows
 from walkrisk.variations.ground import Ground
-from walkrisk.variations.measured import daily_values, people_of
+from walkrisk.variations.measured import daily_values, people_of, weekdays
 from walkrisk.variations.measurement import plan
 
 FloatArray = npt.NDArray[np.float64]
@@ -135,6 +135,10 @@ def test_the_days_behind_an_exposure_have_its_values_as_their_means(ground: Grou
     people = people_of(ground, "volume", by_days=True)
     assert people.said == ()
     np.testing.assert_array_equal(people.value, ground.bench.sample.columns["walking_min_day"][: people.n])
+
+
+def test_days_of_the_week_are_read_from_dates() -> None:
+    assert weekdays({DATE: np.array([[0.0, 4.0, 20_423.0]])}).tolist() == [[3, 0, 0]]  # a Thursday, two Mondays
 
 
 def newton(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:

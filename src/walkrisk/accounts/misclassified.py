@@ -172,6 +172,7 @@ def _drawings(view: View, declared: MisclassifiedOutcome, followed: Sequence[str
                 y_label="Share of draws",
                 marks=[Mark(kind="bars", x=[p.x for p in points], y=[p.y for p in points])],
                 vertical=[(main, "as answered")] if main is not None else [],
+                y_limits=(0.0, 1.2 * max(p.y or 0.0 for p in points)),  # room for the words
             )
         )
     pairs = view.points(declared.id, "kappa", exposure=followed[0])
