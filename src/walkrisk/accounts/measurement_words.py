@@ -54,10 +54,9 @@ def source_words(declared: Calibration | Simex) -> str:
 
 def pers(view: View, declared: Calibration | Simex, followed: Sequence[str]) -> str:
     """Units of the linear ratios of several exposures, as declared, or in words."""
-    units = {e: declared.per.get(e, view.study.exposures[e].per) for e in followed}
-    if all(units.values()):
-        return "; ".join(f"per {units[e]:g} {view.exposures[e].unit}".strip() for e in followed)
-    return "per distance between the medians of the lowest and highest category"
+    if all(e in declared.per for e in followed):
+        return "; ".join(f"per {declared.per[e]:g} {view.exposures[e].unit}".strip() for e in followed)
+    return "from the median of the lowest to that of the highest category"
 
 
 def ratio_text(e: Estimate | None) -> str:

@@ -52,8 +52,8 @@ class Calibration:
     exposures: tuple[Name, ...] = option((), doc="By default those followed through.")
     per: Mapping[Name, float] = option(
         factory=dict,
-        doc="Exposure -> units of the linear ratio; by default the exposure's own `per`, or the distance between the "
-        "medians of its lowest and highest category.",
+        doc="Exposure -> units of the linear ratio; by default the distance between the medians of its lowest and "
+        "highest category.",
     )
     reliability: Mapping[Name, float] = option(
         factory=dict,

@@ -163,12 +163,11 @@ def _numbered(bench: Bench) -> Bench:
 
 
 def unit_of(people: People, study: Study, per: Mapping[str, float]) -> float:
-    """Units of a linear ratio: declared here or by the exposure, or the distance between the medians of its lowest and
-    highest category; without categories, one standard deviation.
+    """Units of a linear ratio: declared, or the distance between the medians of the exposure's lowest and highest
+    category, so that it can stand beside their ratio; without categories, one standard deviation.
     """
-    own = study.exposures[people.exposure].per
-    if people.exposure in per or own:
-        return per.get(people.exposure, own or 1.0)
+    if people.exposure in per:
+        return per[people.exposure]
     frame = people.model.assembled.frame
     if people.exposure in categorical(study):
         codes = frame.columns[people.exposure]
