@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from walkrisk.accounts.account import Account
-from walkrisk.accounts.losses import joined_bins
+from walkrisk.accounts.loss_drawings import joined_bins
 from walkrisk.cohorts.eligibility import Condition, Exclusion
 from walkrisk.cohorts.readers import Extract, read_extract
 from walkrisk.errors import DataFault, StudyFault
