@@ -101,7 +101,7 @@ def both_at_random(data: Data, random: np.random.Generator) -> Data:
 
 
 def outcome_not_at_random(data: Data, random: np.random.Generator) -> Data:
-    """The outcome missing in 40% of the unexposed without it, the odds of being lost exp(DELTA) times that with it.
+    """The outcome missing in 40% of the unexposed without it; with it the odds of that are exp(DELTA) times as high.
 
     So the log-odds of the outcome differ by DELTA between those lost and those followed, whatever the covariates.
     """
