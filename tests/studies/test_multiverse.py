@@ -17,7 +17,7 @@ import pytest
 from walkrisk.accounts.account import View
 from walkrisk.accounts.multiverse import accounts
 from walkrisk.cohorts.days import ValidDay, daily_seconds
-from walkrisk.cohorts.eligibility import Condition
+from walkrisk.cohorts.eligibility import Condition, Exclusion
 from walkrisk.cohorts.readers import read_extract
 from walkrisk.cohorts.variables import Ratio
 from walkrisk.errors import DataFault, StudyFault
@@ -49,7 +49,7 @@ from walkrisk.studies.sensitivity import Sensitivity
 from walkrisk.studies.study import Study
 from walkrisk.variations.ground import Ground, main_analysis, vary
 from walkrisk.variations.multiverse import plan, specifications
-from walkrisk.variations.specifications import Specified, two_values
+from walkrisk.variations.specifications import Specified, specified, two_values
 from walkrisk.variations.variation import Arrays
 
 AS_IS = AsDeclaredOption(id="as_is", op="as_declared")
@@ -431,3 +431,36 @@ def test_a_decision_of_one_option_and_two_references_are_refused(reference: Stud
 
 
 FloatArray = npt.NDArray[np.float64]
+
+
+def test_each_option_changes_the_one_thing_it_names(ground: Ground) -> None:
+    study = ground.study
+    assert study.days is not None
+    main = main_analysis(study)
+    steps = study.exclusions
+
+    def made(decision: Decision, place: int) -> Specified:
+        declared = Multiverse(id="m", decisions=(decision, WEIGHTS), permutations=0)
+        return specified(study, declared, 1, (place, 0))
+
+    assert made(DAYS, 0).study == study
+    assert made(DAYS, 1).study == replace(study, days=replace(study.days, valid=ValidDay()))
+    four = Exclusion(id="multiverse_four", reason="four", require=(Condition(variable="valid_days", at_least=4.0),))
+    assert made(DAYS, 2).study == replace(study, exclusions=(*steps, four))
+    volume = study.exposures["volume"]
+    assert made(FORM, 1).study.exposures["volume"] == replace(volume, quantiles=3)
+    assert made(FORM, 2).study.exposures["volume"] == replace(volume, quantiles=None, cuts=(80.0, 120.0))
+    assert made(FORM, 1).study.exposures["joint"] == study.exposures["joint"]
+    sets = [made(COVARIATES, i).study.models["multi_adjusted"].covariates for i in range(3)]
+    assert sets[1] == ("age",)
+    assert sets[2] == ("age", "sex", "education", "work_status", "smoking", "depression8", "bmi")
+    assert len(made(PEOPLE, 1).study.exclusions) == len(steps) + 1
+    assert [s.id for s in steps if s not in made(PEOPLE, 2).study.exclusions] == ["complete_covariates"]
+    assert made(OUTCOME, 1).analysis == replace(main, outcome="severe_lbp")
+    assert made(ESTIMATOR, 1).analysis == replace(main, method="logistic")
+    declared = Multiverse(id="m", decisions=(DAYS, WEIGHTS), permutations=0)
+    other = specified(study, declared, 1, (0, 1)).study.variables["walking_intensity_met"]
+    own = study.variables["walking_intensity_met"]
+    assert isinstance(other, Ratio)
+    assert other.weights == STEEPER.weights
+    assert (other.label, other.unit, other.decimals) == (own.label, own.unit, own.decimals)
