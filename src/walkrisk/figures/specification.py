@@ -26,6 +26,7 @@ _CURVE_IN, _ROW_IN, _HEAD_IN, _GAP_IN = 2.3, 0.155, 0.19, 0.06
 _LABEL_IN, _MEDIAN_IN, _AXIS_IN, _LEGEND_IN = 2.05, 0.55, 0.3, 0.24
 _BINS = 240  # columns of the dashboard, at most
 _BAR_IN = 0.2
+_SEPARATE = 80  # specifications that are told apart by dots, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,8 @@ def _draw_curve(
     lines.set_rasterized(len(x) > _BINS)
     axes.axhline(1, color=r.RULE, linewidth=0.8, zorder=2)
     axes.axhline(median, color=r.INK, linewidth=0.7, linestyle=(0, (4, 2)), zorder=3)
-    axes.plot(x, estimate, color=r.BLUE, linewidth=1.4, zorder=4, solid_capstyle="butt")
+    dots = {"marker": "o", "markersize": 3.5} if len(x) <= _SEPARATE else {}
+    axes.plot(x, estimate, color=r.BLUE, linewidth=0.6 if dots else 1.4, zorder=4, solid_capstyle="butt", **dots)  # type: ignore[arg-type]
     if place is not None:
         if np.isfinite(low[place]) and np.isfinite(high[place]):
             axes.vlines(x[place], low[place], high[place], color=OWN, linewidth=1.2, zorder=5)
