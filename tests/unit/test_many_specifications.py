@@ -13,14 +13,8 @@ from walkrisk.models import many_specifications
 from walkrisk.models.covariance import covariance
 from walkrisk.models.design import Linear, Spline, Term, build_design, factor
 from walkrisk.models.fit import fit_model
-from walkrisk.models.many_specifications import (
-    Contrasts,
-    ExposureColumns,
-    Wanted,
-    covariate_block,
-    exposure_columns,
-    fit_specifications,
-)
+from walkrisk.models.many_specifications import Contrasts, Wanted, fit_specifications
+from walkrisk.models.specification_columns import ExposureColumns, covariate_block, exposure_columns
 
 FloatArray = npt.NDArray[np.float64]
 N = 900

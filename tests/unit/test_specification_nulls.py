@@ -7,14 +7,8 @@ import numpy.typing as npt
 import pytest
 import statsmodels.api as sm
 
-from walkrisk.models.many_specifications import (
-    Covariates,
-    ExposureColumns,
-    Wanted,
-    covariate_block,
-    exposure_columns,
-    fit_specifications,
-)
+from walkrisk.models.many_specifications import Wanted, fit_specifications
+from walkrisk.models.specification_columns import Covariates, ExposureColumns, covariate_block, exposure_columns
 from walkrisk.models.specification_nulls import classes_of, left_over, null_model, one_step, shuffled_steps, shuffles
 from walkrisk.sensitivity.specification_curve import STATISTICS, Together, joint_p, together
 

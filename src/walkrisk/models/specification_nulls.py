@@ -28,8 +28,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from walkrisk.models.many_specifications import FAMILIES, Covariates
+from walkrisk.models.many_specifications import FAMILIES
 from walkrisk.models.solver import LOGISTIC, POISSON, maximise
+from walkrisk.models.specification_columns import Covariates
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]

@@ -11,13 +11,8 @@ import numpy.typing as npt
 
 from walkrisk.errors import WalkriskError
 from walkrisk.models.covariance import survey_meat
-from walkrisk.models.many_specifications import (
-    Contrasts,
-    Covariates,
-    Wanted,
-    block_length,
-    fit_specifications,
-)
+from walkrisk.models.many_specifications import Contrasts, Wanted, block_length, fit_specifications
+from walkrisk.models.specification_columns import Covariates
 from walkrisk.sensitivity.pooling import pool_scalar
 from walkrisk.studies.fitting import sentence_of
 from walkrisk.variations.specifications import STANDARDISED, Found, Specified, alone, with_limits

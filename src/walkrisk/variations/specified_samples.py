@@ -18,8 +18,8 @@ from walkrisk.cohorts.samples import categorise
 from walkrisk.errors import DataFault
 from walkrisk.models.covariance import SurveyDesign, survey_design
 from walkrisk.models.design import Linear, Spline, Term, build_design, factor
-from walkrisk.models.many_specifications import (
-    FAMILIES,
+from walkrisk.models.many_specifications import FAMILIES
+from walkrisk.models.specification_columns import (
     Covariates,
     ExposureColumns,
     covariate_block,
