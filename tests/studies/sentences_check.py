@@ -146,6 +146,7 @@ def names_of(view: View) -> set[str]:
     """Every name that may hold a number: categories, labels of variables and exposures."""
     names = {view.category(e, c) for e in view.followed for c in (view.reference(e), *view.levels(e))}
     names |= {view.label(e) for e in view.followed}
+    names |= {f"{sign}{cut:g}" for e in view.study.exposures.values() for cut in e.cuts for sign in "<≥"}
     for variable in view.variables.values():
         names |= {variable.label, *(variable.levels or {}).values()}
     return names

@@ -20,7 +20,8 @@ class Estimate:
     of its category, else of the fitted sample. `estimand` is one of risk_ratio, risk_difference, risk, odds_ratio,
     hazard_ratio, nnt (number needed to treat), reri, ap, synergy (additive interaction), paf (attributable fraction),
     lowest_risk (the value of an exposure where the risk is lowest), e_value, e_value_ci, p_trend, p_interaction,
-    p_nonlinearity.
+    p_nonlinearity; sensitivity analyses have further ones of their own (count, share, reliability, tipping_point,
+    minimal_detectable_ratio, ...), each named for what it is, and often told apart by `stratum`.
     """
 
     analysis: str

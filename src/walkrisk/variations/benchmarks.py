@@ -26,6 +26,7 @@ from walkrisk.studies.confounding import Benchmarks
 from walkrisk.studies.fitting import NoEstimate, fit_terms, with_warning
 from walkrisk.studies.study import RatioAnalysis, Study
 from walkrisk.studies.vocabulary import ON_LOG_SCALE
+from walkrisk.variations.contrasts import emptied
 from walkrisk.variations.ground import MainModel, main_analysis, main_model, main_rows
 
 FloatArray = npt.NDArray[np.float64]
@@ -111,17 +112,7 @@ def _shifts(here: _Here, declared: Benchmarks, name: str, found: Rows) -> Iterat
         if e.level == e.reference or full_limits is None or less_limits is None:
             continue
         made = observed_covariate(full_limits, less_limits, measure=MEASURES[e.estimand], rare=rare)
-        base = replace(
-            e,
-            analysis=declared.id,
-            stratum=name,
-            n=here.fit.n,
-            events=here.fit.events,
-            std_error=None,
-            conf_low=None,
-            conf_high=None,
-            p_value=None,
-        )
+        base = emptied(e, analysis=declared.id, stratum=name, n=here.fit.n, events=here.fit.events)
         yield replace(base, estimand="log_ratio_shift", estimate=made.log_shift)
         yield replace(base, estimand="observed_bias_factor", estimate=made.bias_factor)
         yield replace(base, estimand="observed_e_value", estimate=made.e_value)
@@ -167,17 +158,7 @@ def _associations(here: _Here, declared: Benchmarks, exposure: str, name: str) -
             continue
         exposed, reference = levels == numbers[e.level], levels == numbers[e.reference]
         ratio, _ = exposure_association(codes, exposed, reference, inverse=e.estimate < 1, weights=frame.weights)
-        base = replace(
-            e,
-            analysis=declared.id,
-            stratum=name,
-            n=here.fit.n,
-            events=here.fit.events,
-            std_error=None,
-            conf_low=None,
-            conf_high=None,
-            p_value=None,
-        )
+        base = emptied(e, analysis=declared.id, stratum=name, n=here.fit.n, events=here.fit.events)
         if math.isinf(ratio):
             sentences.append(f"{name}: a category is met in one of {e.level} and {e.reference} alone.")
             continue

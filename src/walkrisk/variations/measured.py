@@ -21,11 +21,12 @@ from walkrisk.models.splines import harrell_knots
 from walkrisk.sensitivity.calibration import Measured, measured_by_days, measured_with_reliability
 from walkrisk.sensitivity.reliability import ratio_days
 from walkrisk.studies.bench import Bench, variable_of
-from walkrisk.studies.fitting import choice_of
+from walkrisk.studies.fitting import NoEstimate, choice_of
 from walkrisk.studies.kinds import categorical
+from walkrisk.studies.measurement import Calibration, Simex
 from walkrisk.studies.study import Study
 from walkrisk.studies.vocabulary import BOOTSTRAP, SUMMED, base_of, estimand_of, uses_cluster
-from walkrisk.variations.ground import Ground, MainModel, main_model
+from walkrisk.variations.ground import Ground, MainModel, exposures_of, main_model
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -153,6 +154,23 @@ def people_of(ground: Ground, exposure: str, *, by_days: bool) -> People:
         text = f"{exposure}: for {int(apart.sum())} people the mean of the days is not the value analysed (it is "
         said = (text + "winsorised, or parts of it are known on different days); the value analysed was taken.",)
     return People(exposure, model, rows, value, days, said)
+
+
+def everyone_measured(
+    ground: Ground, declared: Calibration | Simex
+) -> tuple[list[tuple[People, Measured]], list[Diagnostic]]:
+    """The people of each exposure with what was measured, and why there are none where nobody can enter a model."""
+    found: list[tuple[People, Measured]] = []
+    none: list[Diagnostic] = []
+    for exposure in declared.exposures or exposures_of(ground.study):
+        known = declared.reliability.get(exposure)
+        try:
+            people = people_of(ground, exposure, by_days=known is None)
+        except NoEstimate as without:
+            none.append(replace(without.diagnostic, analysis=declared.id))
+            continue
+        found.append((people, people.measured(known)))
+    return found, none
 
 
 def _numbered(bench: Bench) -> Bench:

@@ -42,8 +42,8 @@ from walkrisk.variations.measured import (
     curve_points,
     daily_values,
     diagnostic_of,
+    everyone_measured,
     knots_of,
-    people_of,
     ratio_row,
     row_of,
     unit_of,
@@ -194,15 +194,9 @@ class _Case:
 
 def _calibration(ground: Ground, declared: Calibration) -> Variation:
     cases: list[_Case] = []
-    none: list[Diagnostic] = []
-    for exposure in declared.exposures or exposures_of(ground.study):
-        known = declared.reliability.get(exposure)
-        try:
-            people = people_of(ground, exposure, by_days=known is None)
-        except NoEstimate as without:
-            none.append(replace(without.diagnostic, analysis=declared.id))
-            continue
-        cases.append(_Case(people, people.measured(known), unit_of(people, ground.study, declared.per)))
+    found, none = everyone_measured(ground, declared)
+    for people, measured in found:
+        cases.append(_Case(people, measured, unit_of(people, ground.study, declared.per)))
         calibrate(cases[-1].measured, people.covariates(), weights=people.weights)  # what is impossible is said early
         if declared.replicates:
             _draw(ground, declared, people)

@@ -30,11 +30,11 @@ from walkrisk.sensitivity.simex import (
 )
 from walkrisk.sensitivity.simex import extrapolated as at_size
 from walkrisk.studies.bench import Rows
-from walkrisk.studies.fitting import NoEstimate, sentence_of
+from walkrisk.studies.fitting import sentence_of
 from walkrisk.studies.kinds import category_names
 from walkrisk.studies.measurement import Simex
 from walkrisk.studies.study import Study
-from walkrisk.variations.ground import Ground, exposures_of, main_analysis, seed_of
+from walkrisk.variations.ground import Ground, main_analysis, seed_of
 from walkrisk.variations.measured import (
     DRAWN,
     MEASURED,
@@ -42,8 +42,8 @@ from walkrisk.variations.measured import (
     covariance_by,
     curve_points,
     diagnostic_of,
+    everyone_measured,
     knots_of,
-    people_of,
     ratio_row,
     row_of,
     unit_of,
@@ -75,15 +75,9 @@ class _Case:
 def extrapolated(ground: Ground, declared: Simex) -> Variation:
     """A declared SIMEX, in parts of 25 fits. Raises ValueError or DataFault for errors that cannot be made."""
     cases: list[_Case] = []
-    none: list[Diagnostic] = []
-    for exposure in declared.exposures or exposures_of(ground.study):
-        known = declared.reliability.get(exposure)
-        try:
-            people = people_of(ground, exposure, by_days=known is None)
-        except NoEstimate as without:
-            none.append(replace(without.diagnostic, analysis=declared.id))
-            continue
-        cases += _cases(ground.study, declared, people, people.measured(known), len(cases))
+    found, none = everyone_measured(ground, declared)
+    for people, measured in found:
+        cases += _cases(ground.study, declared, people, measured, len(cases))
     parts = tuple(_parts(ground, declared, cases))
     return Variation(declared.id, declared.title, parts, partial(_finish, ground, declared, cases, none))
 
