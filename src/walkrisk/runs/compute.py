@@ -22,11 +22,14 @@ from walkrisk.estimates.characteristics import TOTAL, describe, histogram
 from walkrisk.estimates.results import OUTCOME_TABLE, Characteristic, HistogramBin, Results
 from walkrisk.execution import in_order
 from walkrisk.reports.kept import KeptParts
+from walkrisk.runs.sensitivity import sensitivity_rows
 from walkrisk.studies.analyse import carry_out, evalues, tasks
 from walkrisk.studies.bench import Bench, Rows, make_bench, variable_of
 from walkrisk.studies.names import outcome_variables, source_variables
 from walkrisk.studies.sensitivity import declares_any
 from walkrisk.studies.study import Characteristics, Study
+from walkrisk.variations.ground import Ground
+from walkrisk.variations.variation import Variation
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -86,14 +89,21 @@ def make_cohort(study: Study, extract: Extract) -> tuple[Cohort, tuple[str, ...]
 def compute(
     study: Study, extract: Extract, *, jobs: int = 1, progress: Progress = silent, kept: KeptParts | None = None
 ) -> Computed:
-    """Every row of a study's results, the same whatever `jobs`; finished parts of sensitivity analyses are `kept`."""
+    """Every row of a study's results, the same whatever `jobs`; finished parts of sensitivity analyses are `kept`.
+
+    What is impossible in a sensitivity analysis is raised before anything is computed.
+    """
     cohort, warnings = make_cohort(study, extract)
     bench = make_bench(study, cohort)
     work = [(title, partial(carry_out, task, bench)) for title, task in tasks(study)]
     with warnings_in_diagnostics():
+        planned = planned_variations(study, extract, bench)
         rows: list[Rows] = in_order(work, jobs=jobs, progress=progress)
-        if declares_any(study.sensitivity):
-            rows += _sensitivity(study, extract, bench, jobs=jobs, progress=progress, kept=kept)
+        if planned:
+            from threadpoolctl import threadpool_limits
+
+            with threadpool_limits(1):  # small products: threads cost more than they give, and change the last digits
+                rows += sensitivity_rows(planned, jobs=jobs, progress=progress, kept=kept)
     estimates = [e for r in rows for e in r.estimates]
     fits = tuple(d for r in rows for d in r.diagnostics)
     results = Results(
@@ -114,21 +124,20 @@ def compute(
     return Computed(results, cohort, warnings)
 
 
-def _sensitivity(
-    study: Study, extract: Extract, bench: Bench, *, jobs: int, progress: Progress, kept: KeptParts | None
-) -> list[Rows]:
-    """The rows of sensitivity analyses: many small products, on one thread each, so that their last digits hold."""
+def planned_variations(study: Study, extract: Extract, bench: Bench) -> list[Variation]:
+    """The declared sensitivity analyses as work, none without any. Raises every fault of impossible ones together."""
+    if not declares_any(study.sensitivity):
+        return []
     from threadpoolctl import threadpool_limits
 
-    from walkrisk.runs.sensitivity import sensitivity_rows
-    from walkrisk.variations.ground import Ground
+    from walkrisk.variations.every import every_variation
 
     columns = _source_columns(study, extract)
     day_values = extract.days.values if extract.days else None
     if study.days and study.days.layout == "wide":
         day_values = daily_seconds(study.days, columns)
     with threadpool_limits(1):
-        return sensitivity_rows(Ground(study, columns, day_values, bench), jobs=jobs, progress=progress, kept=kept)
+        return every_variation(Ground(study, columns, day_values, bench))
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from walkrisk.estimates.results import OUTCOME_TABLE, ROW_TYPES, Results, column
 from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows_from_csv, rows_to_csv, write_all
 from walkrisk.reports.kept import drop_kept, kept_beside
 from walkrisk.reports.manifest import DataSource, manifest, sha256, versions
-from walkrisk.runs.compute import Progress, compute, make_cohort, silent
+from walkrisk.runs.compute import Progress, compute, make_cohort, planned_variations, silent
+from walkrisk.studies.bench import make_bench
 from walkrisk.studies.declaration import check_study, contracts, load_study, study_from
 from walkrisk.studies.kinds import is_resampled
 from walkrisk.studies.sensitivity import declares_any
@@ -151,6 +152,7 @@ def check_files(path: Path, data: Path | None, days: Path | None = None, *, sens
     if data is not None:
         extract, _ = _read(study, data, days)
         cohort, warnings = make_cohort(study, extract)
+        planned_variations(study, extract, make_bench(study, cohort))
         if extract.days:
             said.append(f"{extract.days.name}: the days are in order ({extract.days.rows} rows).")
         said += [f"{extract.name}: the data are in order ({cohort.n_all} rows, {cohort.n} people analysed).", *warnings]

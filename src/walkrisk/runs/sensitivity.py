@@ -9,19 +9,15 @@ from walkrisk.execution import in_order
 from walkrisk.reports.kept import KeptParts
 from walkrisk.studies.bench import Rows
 from walkrisk.studies.fitting import NoEstimate
-from walkrisk.variations.every import every_variation
-from walkrisk.variations.ground import Ground
 from walkrisk.variations.variation import Arrays, Part, Variation
 
 Progress = Callable[[str, int, int], None]
 
 
-def sensitivity_rows(ground: Ground, *, jobs: int, progress: Progress, kept: KeptParts | None = None) -> list[Rows]:
-    """The rows of every declared sensitivity analysis, the same whatever `jobs` and whatever was kept before.
-
-    Raises the faults of impossible requests before any part is begun.
-    """
-    planned = every_variation(ground)
+def sensitivity_rows(
+    planned: Sequence[Variation], *, jobs: int, progress: Progress, kept: KeptParts | None = None
+) -> list[Rows]:
+    """The rows of every planned sensitivity analysis, the same whatever `jobs` and whatever was kept before."""
     work = [(f"{v.title}: {part.title}", partial(_carried_out, v.id, part, kept)) for v in planned for part in v.parts]
     done = iter(in_order(work, jobs=jobs, progress=progress))
     ends = [(v.title, partial(_finished, v, [next(done) for _ in v.parts])) for v in planned]

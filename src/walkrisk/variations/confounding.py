@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.cohorts.categories import percentiles
-from walkrisk.errors import DataFault
 from walkrisk.estimates.results import Diagnostic, Point
 from walkrisk.estimates.rows import CurvePoint, Estimate
 from walkrisk.sensitivity.confounding import array_approach, contour, evalue_curve, is_rare
@@ -27,7 +26,7 @@ from walkrisk.variations.benchmarks import benchmark_rows
 from walkrisk.variations.confounding_priors import Declared as Priors
 from walkrisk.variations.confounding_priors import probabilistic
 from walkrisk.variations.ground import Ground, exposures_of, main_rows
-from walkrisk.variations.variation import Variation
+from walkrisk.variations.variation import Variation, whichever_can
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -46,6 +45,7 @@ def plan(ground: Ground) -> Iterator[Variation]:
     """
     s = ground.study.sensitivity
     bench = ground.bench
+    priors: tuple[Priors, ...] = (*s.probabilistic_confounders, *s.probabilistic_selections)
     for curves in s.evalue_curves:
         yield _whole(curves, bench, partial(_evalues, bench, curves))
     for marks in s.benchmarks:
@@ -54,15 +54,7 @@ def plan(ground: Ground) -> Iterator[Variation]:
         yield _whole(lines, bench, partial(_contours, bench, lines))
     for array in s.confounder_arrays:
         yield _whole(array, bench, partial(_array, bench, array))
-    faults: list[str] = []
-    priors: tuple[Priors, ...] = (*s.probabilistic_confounders, *s.probabilistic_selections)
-    for declared in priors:
-        try:
-            yield probabilistic(ground, declared)
-        except DataFault as fault:
-            faults += fault.faults
-    if faults:
-        raise DataFault(faults)
+    yield from whichever_can(partial(probabilistic, ground, declared) for declared in priors)
 
 
 def headline(study: Study, exposure: str) -> str:

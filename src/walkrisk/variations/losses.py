@@ -22,8 +22,8 @@ from walkrisk.variations import loss_rows
 from walkrisk.variations.ground import Ground, MainModel, exposures_of, main_analysis, main_model
 from walkrisk.variations.loss_imputation import LossImputing, loss_imputing
 from walkrisk.variations.loss_sample import LossModel, People, counted, eligible_people, loss_model
-from walkrisk.variations.variation import Arrays, Part, Variation
-from walkrisk.variations.worst_cases import plan as plan_worst_cases
+from walkrisk.variations.variation import Arrays, Part, Variation, whichever_can
+from walkrisk.variations.worst_cases import worst_cases
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -35,9 +35,13 @@ FALLBACK = "HC0"  # where none of the variances asked for is a sum over persons
 
 def plan(ground: Ground) -> Iterator[Variation]:
     """The declared weights for loss, then the worst cases. Raises DataFault for what cannot be done with these data."""
-    for declared in ground.study.sensitivity.losses:
-        yield _weighted(ground, declared)
-    yield from plan_worst_cases(ground)
+    s = ground.study.sensitivity
+    return whichever_can(
+        [
+            *(partial(_weighted, ground, declared) for declared in s.losses),
+            *(partial(worst_cases, ground, declared) for declared in s.worst_cases),
+        ]
+    )
 
 
 def _weighted(ground: Ground, declared: LossWeights) -> Variation:

@@ -18,7 +18,7 @@ from walkrisk.studies.vocabulary import REGRESSIONS
 from walkrisk.variations.ground import Ground, exposures_of, main_analysis, main_fit, main_rows
 from walkrisk.variations.imputed import Imputing, bench_of, imputed_set, imputing
 from walkrisk.variations.missing_data_rows import FIT, RatioShape, Texts, pooled_variation
-from walkrisk.variations.variation import Arrays, Part, Variation
+from walkrisk.variations.variation import Arrays, Part, Variation, whichever_can
 
 FloatArray = npt.NDArray[np.float64]
 BINS = 12  # of the distribution of a continuous variable
@@ -26,12 +26,14 @@ BINS = 12  # of the distribution of a continuous variable
 
 def plan(ground: Ground) -> Iterator[Variation]:
     """Every declared imputation. Raises DataFault for one that is impossible with these data."""
-    for declared in ground.study.sensitivity.imputations:
-        made = imputing(ground, declared)
-        if made.prepared is None:
-            yield Variation(declared.id, declared.title, (), partial(_nothing_missing, made))
-            continue
-        yield Variation(declared.id, declared.title, tuple(_parts(made)), partial(_finish, made))
+    return whichever_can(partial(_planned, ground, declared) for declared in ground.study.sensitivity.imputations)
+
+
+def _planned(ground: Ground, declared: Imputation) -> Variation:
+    made = imputing(ground, declared)
+    if made.prepared is None:
+        return Variation(declared.id, declared.title, (), partial(_nothing_missing, made))
+    return Variation(declared.id, declared.title, tuple(_parts(made)), partial(_finish, made))
 
 
 def _parts(made: Imputing) -> Iterator[Part]:

@@ -22,7 +22,7 @@ from walkrisk.variations.multiverse_null import NULLS, null_part, validation_par
 from walkrisk.variations.specifications import Found, Specified, specified
 from walkrisk.variations.specified_blocks import solved
 from walkrisk.variations.specified_samples import Workshop
-from walkrisk.variations.variation import Arrays, Part, Variation
+from walkrisk.variations.variation import Arrays, Part, Variation, whichever_can
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,8 +32,7 @@ INNER = (0.025, 0.975)
 
 def plan(ground: Ground) -> Iterator[Variation]:
     """The declared multiverses. Raises DataFault where no specification of one has anybody to analyse."""
-    for declared in ground.study.sensitivity.multiverses:
-        yield _planned(ground, declared)
+    return whichever_can(partial(_planned, ground, declared) for declared in ground.study.sensitivity.multiverses)
 
 
 def specifications(ground: Ground, declared: Multiverse, exposure: str) -> list[Specified]:

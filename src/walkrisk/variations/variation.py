@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 
+from walkrisk.errors import WalkriskError
 from walkrisk.studies.bench import Rows
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -31,3 +32,15 @@ class Variation:
     title: str
     parts: tuple[Part, ...]
     finish: Callable[[Sequence[Arrays]], Rows]
+
+
+def whichever_can(works: Iterable[Callable[[], Variation]]) -> Iterator[Variation]:
+    """Every variation that can be made; the faults of those that cannot are raised together after them."""
+    faults: list[WalkriskError] = []
+    for work in works:
+        try:
+            yield work()
+        except WalkriskError as fault:
+            faults.append(fault)
+    if faults:
+        raise type(faults[0])([sentence for fault in faults for sentence in fault.faults])

@@ -57,18 +57,17 @@ class Ready:
     min_cell: int
 
 
-def plan(ground: Ground) -> Iterator[Variation]:
-    """The declared worst cases, a part an exposure. Raises DataFault for what cannot be done with these data."""
-    for declared in ground.study.sensitivity.worst_cases:
-        ready: dict[str, Ready] = {}
-        for exposure in exposures_of(ground.study):
-            try:
-                ready[exposure] = prepared(ground, declared, exposure)
-                _check(ready[exposure], declared)
-            except (ValueError, NoEstimate) as error:
-                raise DataFault(f"sensitivity.worst_cases ({declared.id}): {exposure}: {error}") from None
-        parts = tuple(Part(e, e, partial(_arrays, ready[e], declared)) for e in ready)
-        yield Variation(declared.id, declared.title, parts, partial(_rows, ground, declared, ready))
+def worst_cases(ground: Ground, declared: WorstCases) -> Variation:
+    """Declared worst cases, a part an exposure. Raises DataFault for what cannot be done with these data."""
+    ready: dict[str, Ready] = {}
+    for exposure in exposures_of(ground.study):
+        try:
+            ready[exposure] = prepared(ground, declared, exposure)
+            _check(ready[exposure], declared)
+        except (ValueError, NoEstimate) as error:
+            raise DataFault(f"sensitivity.worst_cases ({declared.id}): {exposure}: {error}") from None
+    parts = tuple(Part(e, e, partial(_arrays, ready[e], declared)) for e in ready)
+    return Variation(declared.id, declared.title, parts, partial(_rows, ground, declared, ready))
 
 
 def prepared(ground: Ground, declared: WorstCases, exposure: str) -> Ready:
