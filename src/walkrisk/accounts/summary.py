@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from walkrisk.accounts.account import Account, Drawing, Line, View
+from walkrisk.accounts.beyond_ratios import measures_table
 from walkrisk.accounts.facts import Sentence, derived, ratio_of, sentence, setting, words
 from walkrisk.estimates.numbers import ratio_interval
 from walkrisk.estimates.rows import Estimate
@@ -33,21 +34,22 @@ def summary(view: View, accounts: Sequence[Account]) -> Account | None:
     beside = [Beside(a.group, line.label, _picked(view, line)) for a in accounts for line in a.lines]
     if not beside:
         return None
-    title = "Every sensitivity analysis beside the main estimate"
+    title = "Sensitivity analyses beside the main estimate"
     what = "; ".join(f"{view.label(e)}, {view.category(e, view.headline(e))}" for e in view.followed)
     level = f"{100 * view.study.settings.conf_level:g}%"
     note = (
         f"Adjusted ratios with {level} intervals of {what}, each against the lowest category unless the line says "
         "otherwise. Intervals of probabilistic analyses are simulation intervals, those of a multiverse hold the inner "
-        "part of its specifications."
+        "part of its specifications. Analyses that give no such ratio stand in the table of other measures."
     )
+    others = measures_table(view, "Other measures of the sensitivity analyses")
     main = Beside("", MAIN, tuple(view.main(e, view.headline(e)) for e in view.followed))
     return Account(
         id=ID,
         title=title,
         group="Precision",
         sentences=tuple(_sentences(view, main, beside)),
-        tables=(_table(view, main, beside, title, note),),
+        tables=(_table(view, main, beside, title, note), *([others] if others else [])),
         drawings=(_drawing(view, main, beside, title, note),),
     )
 
@@ -112,9 +114,10 @@ def _sentences(view: View, main: Beside, beside: Sequence[Beside]) -> Iterator[S
         with_limits = [e for _, e in found if e.conf_low is not None and e.conf_high is not None]
         holding = sum(1 for e in with_limits if (e.conf_low or 0.0) <= 1.0 <= (e.conf_high or 0.0))
         yield sentence(
-            "{exposure}: over {k} lines of sensitivity analyses the ratio lay between {smallest} ({low}) and "
-            "{largest} ({high}); the interval held the value of no association in {holding} of the {limits} lines that "
-            "have one.",
+            "{exposure}: over the {k} lines of the summary that give this ratio it lay between {smallest} ({low}) and "
+            "{largest} ({high}); the interval (of confidence, of simulation, or of specifications) held the value of "
+            "no association in {holding} of the {limits} lines that have one. The lines are not independent of one "
+            "another, and worst cases of loss are no lines but bounds.",
             exposure=words(view.label(exposure)),
             k=derived(len(found)),
             smallest=ratio_of(smallest),

@@ -20,5 +20,5 @@ class Power:
     pattern: Literal["steps", "alone"] = option(
         "steps", doc="Categories between take equal steps of the log ratio, or the last category alone differs."
     )
-    replicates: int = option(500, doc="Simulated studies for each true ratio.")
+    replicates: int = option(1000, doc="Simulated studies for each true ratio.")
     exposures: tuple[Name, ...] = option((), doc="By default those that sensitivity analyses follow.")
