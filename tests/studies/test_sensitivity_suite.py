@@ -129,6 +129,31 @@ def _people(fact: Fact) -> bool:
     return fact.column in ("n", "events")
 
 
+def test_other_measures_are_those_of_the_files(accounts: tuple[Account, ...], view: View, finished: Path) -> None:
+    (table,) = [t for a in accounts for t in a.tables if t.id == "sensitivity_measures"]
+    cells = {row.cells[0]: row.cells[1:] for row in table.rows}
+    estimates = pd.read_csv(finished / "estimates.csv", keep_default_na=False)
+
+    def at(analysis: str, exposure: str, estimand: str, **wanted: str) -> float:
+        level = view.headline(exposure)
+        rows = estimates[(estimates.analysis == analysis) & (estimates.exposure == exposure)]
+        rows = rows[(rows.level == level) & (rows.estimand == estimand)]
+        for column, value in wanted.items():
+            rows = rows[rows[column] == value]
+        return float(rows.estimate.iloc[0])
+
+    for i, exposure in enumerate(view.followed):
+        point, limit = (at("evalue_curve", exposure, e) for e in ("e_value", "e_value_ci"))
+        assert cells["E-value of the ratio (of its limit)"][i] == f"{point:.2f} ({limit:.2f})"
+        low, high = (at("worst", exposure, "risk_ratio", stratum=s) for s in ("lowest", "highest"))
+        (bounds,) = [c[i] for label, c in cells.items() if label.endswith("lowest to highest ratio")]
+        assert bounds == f"{low:.2f} to {high:.2f}"
+        detected = at(
+            "power", exposure, "minimal_detectable_ratio", stratum="below 1, power 0.8", method="modified_poisson"
+        )
+        assert cells["Ratio nearest to 1, below it, that is detected with power 80%"][i] == f"{detected:.2f}"
+
+
 def test_the_tables_are_the_same_made_again_from_the_rows(accounts: tuple[Account, ...], finished: Path) -> None:
     for table in (t for a in accounts for t in a.tables):
         assert (finished / "tables" / f"{table.id}.csv").read_text("utf-8") == table_csv(table, simulated=True), (

@@ -53,13 +53,13 @@ def _lost(view: View) -> Iterator[tuple[str, Cell]]:
             return " to ".join(known) if len(known) == 2 else ABSENT
 
         yield f"{d.title}: lowest to highest ratio", bounds
-        for which, words in (("k of the category", "of the category"), ("k of the reference", "of the reference")):
+        for which, words in (("k of the category", "in the category"), ("k of the reference", "in the reference")):
 
             def tipping(e: str, id: str = d.id, which: str = which) -> str:
                 at = [_one(view, id, e, "tipping_point", stratum=which, method=m) for m in ("ratio", "limit")]
                 return _pair(at[0], at[1], lambda v: fixed(v, 2))
 
-            yield f"Times the {d.scale} of those lost {words} at which the ratio (its limit) is 1", tipping
+            yield f"Factor on the {d.scale} of those lost {words} at which the ratio (its limit) is 1", tipping
 
 
 def _evalues(view: View) -> Iterator[tuple[str, Cell]]:
@@ -121,4 +121,4 @@ def _power(view: View) -> Iterator[tuple[str, Cell]]:
                     row = _one(view, id, e, "minimal_detectable_ratio", stratum=stratum, method="modified_poisson")
                     return ABSENT if row is None or row.estimate is None else ratio(row.estimate)
 
-                yield f"Ratio nearest to 1 {word} it detected with power {100 * d.powers[0]:g}%", cell
+                yield f"Ratio nearest to 1, {word} it, that is detected with power {100 * d.powers[0]:g}%", cell

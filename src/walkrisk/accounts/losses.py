@@ -76,6 +76,12 @@ def _methods(view: View, declared: LossWeights) -> Iterator[str]:
         "weights as known stand beside. The weighted ratio stands for everyone eligible if loss did not depend on the "
         "outcome among people with the same covariates, each of whom could have been followed."
     )
+    if _dropped(view, declared):
+        yield (
+            "Some people who were followed up are not in the weighted model, as they lack a covariate of the outcome "
+            "model or were left out by a later exclusion. That the weighted ratio stands for everyone eligible also "
+            "needs these people to be like the others followed up with the same covariates."
+        )
     if declared.imputation:
         chosen = next(m for m in view.study.sensitivity.imputations if m.id == declared.imputation)
         yield (
@@ -93,12 +99,25 @@ def _methods(view: View, declared: LossWeights) -> Iterator[str]:
         yield "People who lacked a covariate of the model of loss were not counted as eligible."
 
 
+def _dropped(view: View, declared: LossWeights) -> bool:
+    """Whether somebody who was followed up is not in the weighted model of an exposure."""
+    sizes = [{p.item: p.n or 0 for p in view.points(declared.id, "weights", exposure=e)} for e in view.followed]
+    return any(own["in_model"] < own["n"] for own in sizes if own)
+
+
 def _listed(view: View, declared: LossWeights) -> list[str]:
+    """The covariates of the model of loss, each with the form in which it enters unless it has levels."""
     names = declared.covariates or default_covariates(view.study)
     out = []
     for name in names:
         knots = declared.splines.get(name)
-        how = " (categories)" if name in view.exposures else f" (spline, {knots} knots)" if knots else ""
+        variable = view.variables.get(name)
+        if name in view.exposures:
+            how = " (categories)"
+        elif knots:
+            how = f" (spline, {knots} knots)"
+        else:
+            how = "" if variable and variable.levels else " (linear)"
         out.append(f"{name_of(view, name)}{how}")
     return out
 
@@ -144,13 +163,15 @@ def _of_exposure(view: View, declared: LossWeights, exposure: str) -> Iterator[S
     w = {p.item: p for p in view.points(declared.id, "weights", exposure=exposure)}
     yield sentence(
         "{exposure}: the weights of {n} people followed up had a mean of {mean} (SD {sd}) and a median of {median}; "
-        "{cut} were cut off, and {effective} people without weights would be as informative.",
+        "{cut} were cut off. Of these people {in_model} are in the weighted model; {effective} people without weights "
+        "would be as informative as they are.",
         exposure=words(view.label(exposure)),
         n=count_of(w["n"], "n", k),
         mean=number_of(w["mean"], "y", "fixed2"),
         sd=number_of(w["sd"], "y", "fixed2"),
         median=number_of(w["p50"], "y", "fixed2"),
         cut=count_of(w["truncated"], "n", k),
+        in_model=count_of(w["in_model"], "n", k),
         effective=count_of(w["effective"], "n", k),
     )
     row = next(iter(view.rows(declared.id, exposure=exposure, level=level)), None)
@@ -247,9 +268,10 @@ def _weight_table(view: View, declared: LossWeights) -> Table:
             (f"{p}th percentile" if p != "1" else "1st percentile", f"p{p}", 2)
             for p in ("1", "5", "25", "50", "75", "95", "99")
         ),
-        ("Effective sample size", "effective", 0),
         ("Cut off, No.", "truncated", 0),
         ("Cut off, %", "share", 1),
+        ("In the weighted model, No.", "in_model", 0),
+        ("Effective sample size of the weighted model", "effective", 0),
     )
     values = {e: {p.item: p.y or 0.0 for p in view.points(declared.id, "weights", exposure=e)} for e in view.followed}
     rows = []
@@ -266,7 +288,10 @@ def _weight_table(view: View, declared: LossWeights) -> Table:
         title=f"{title_of(declared)}: the weights of those followed up",
         header=(Head("Weights"), *(Head(view.label(e)) for e in view.followed)),
         rows=tuple(rows),
-        notes=("Effective sample size: the square of the sum of the weights over the sum of their squares.",),
+        notes=(
+            "Effective sample size: the square of the sum of the weights over the sum of their squares, among people in "
+            "the weighted model; all else is of everyone followed up.",
+        ),
     )
 
 

@@ -24,19 +24,26 @@ from walkrisk.variations.loss_sample import default_covariates, described_covari
 from walkrisk.variations.variation import Arrays
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 Numbers = dict[str, npt.NDArray[np.generic]]
 
 KNOWN = " weights_known"  # added to the name of a variance that takes the weights as known
 FOLLOWED, LOST = "Followed up", "Lost to follow-up"
 COUNTS = ("eligible", "followed", "lost", "unlikely", "models", "parameters")
-SPREAD = ("n", "mean", "sd", "smallest", "largest", "effective", "truncated", *(f"p{p:g}" for p in PERCENTILES))
+SPREAD = (
+    *("n", "mean", "sd", "smallest", "largest", "truncated", "in_model", "effective"),
+    *(f"p{p:g}" for p in PERCENTILES),
+)
 BINS = 24
 
 
-def spread_numbers(weights: Weights, categories: FloatArray, levels: int) -> Numbers:
-    """The spread of weights, and their histogram (K, BINS) by category with its edges (BINS + 1,)."""
+def spread_numbers(weights: Weights, categories: FloatArray, levels: int, *, model: BoolArray) -> Numbers:
+    """The spread of the weights of those followed, and their histogram (K, BINS) by category with its edges
+    (BINS + 1,); and how many enter the weighted `model` (n,), with the effective sample size of these."""
     found = spread(weights)
-    values = [found.n, found.mean, found.std, found.smallest, found.largest, found.effective, found.truncated]
+    entering = spread(replace(weights, values=weights.values * model))
+    values = [found.n, found.mean, found.std, found.smallest, found.largest, found.truncated]
+    values += [entering.n, entering.effective]
     used = weights.values > 0
     w = weights.values[used]
     low, high = float(w.min()), float(w.max())
@@ -144,7 +151,7 @@ def _lost_rows(ground: Ground, declared: LossWeights, exposure: str, sets: Seque
 def _spread_points(declared: LossWeights, exposure: str, sets: Sequence[Arrays]) -> Iterator[Point]:
     mean = np.array([s[f"{exposure}.spread"] for s in sets], dtype=np.float64).mean(axis=0)
     for what, value in zip(SPREAD, mean, strict=True):
-        whole = what in ("n", "truncated", "effective")
+        whole = what in ("n", "truncated", "in_model", "effective")
         yield Point(
             analysis=declared.id,
             exposure=exposure,

@@ -91,7 +91,7 @@ def _numbers(bench: Bench, people: People, declared: LossWeights) -> dict[str, n
         own = _of_exposure(bench, loss, exposure, declared)
         out |= {f"{exposure}.{name}": values for name, values in own.items()}
     out |= _of_loss(loss, whole, sampling, declared)
-    said += whole.warnings
+    said += [w for w in whole.warnings if w not in whole.weights.warnings]  # the limits of weights that are not used
     out["said"] = np.array(list(dict.fromkeys(said)) or [""])
     return out
 
@@ -195,7 +195,9 @@ def _of_exposure(
         raise NoEstimate(request, said, n=frame.n, events=int(y.sum()))
     return {
         **_level_numbers(model, fit, exposure),
-        **loss_rows.spread_numbers(made.weights, sample.categories[exposure], len(model.asked.labels[exposure])),
+        **loss_rows.spread_numbers(
+            made.weights, sample.categories[exposure], len(model.asked.labels[exposure]), model=entering.rows
+        ),
         "lost_by_level": _lost_by_level(loss.people, exposure, len(model.asked.labels[exposure])),
         "fit": np.array([fit.fit.n, fit.fit.events, fit.fit.parameters, fit.fit.iterations, fit.fit.max_fitted_risk]),
         "said": np.array(_sentences(fit, made, int((~entering.kept).sum()), bench.study.settings.min_cell) or [""]),
@@ -203,7 +205,7 @@ def _of_exposure(
 
 
 def _sentences(fit: WeightedFit, made: FollowUp, without: int, min_cell: int) -> list[str]:
-    said = [*fit.fit.warnings, *(w for w in made.warnings if "truncated" in w)]
+    said = [*fit.fit.warnings, *made.weights.warnings]
     if fit.left_out:
         said.append(f"{', '.join(fit.left_out)}: no sum over persons, so not given with estimated weights.")
     if without:
