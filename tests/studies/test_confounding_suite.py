@@ -13,9 +13,11 @@ import pytest
 
 import walkrisk
 from walkrisk.accounts.account import Account, View
+from walkrisk.accounts.evalues import evalue_account
 from walkrisk.cohorts.readers import read_extract
 from walkrisk.declarations import read_toml
 from walkrisk.errors import DataFault, StudyFault
+from walkrisk.estimates.results import Point
 from walkrisk.estimates.rows import Estimate
 from walkrisk.runs.accounting import accounts_of, view_of
 from walkrisk.runs.compute import _source_columns, make_cohort
@@ -253,6 +255,54 @@ def test_accounts_have_sentences_tables_and_pictures(accounts: tuple[Account, ..
         assert account.methods, account.id
     lines = [line.label for a in accounts for line in a.lines]
     assert len(lines) == 4  # left out, two of the confounder (estimates and records), selection
+
+
+def test_methods_say_what_was_assumed(accounts: tuple[Account, ...]) -> None:
+    said = {a.id: " ".join(a.methods) for a in accounts}
+    for id_ in ("ar", "pc"):
+        assert "independent of the measured covariates within categories of the exposure" in said[id_]
+        assert (
+            "one and the same ratio with the outcome for everyone, without interaction with the exposure" in said[id_]
+        )
+    assert "depend on the category of the exposure and on the outcome alone" in said["ps"]
+    assert "independent of the measured covariates" not in said["ps"]
+    assert "are crude" in said["ct"]
+
+
+def curve_of(view: View, above: Any, *, reference: float | None, grid: Any = range(0, 101, 10)) -> str:
+    """What is said of a curve whose limit's E-value is 2 where `above` says so, shown from 5 to 95."""
+    at = {"analysis": "ev", "exposure": "volume"}
+    points = [Point(**at, series="shown", x=reference, low=5.0, high=95.0)]
+    points += [Point(**at, series="e_value_ci", x=float(x), y=2.0 if above(x) else 1.0) for x in grid]
+    made = replace(view, results=replace(view.results, points=tuple(points)))
+    said = evalue_account(made, view.study.sensitivity.evalue_curves[0]).sentences
+    return next(s.text for s in said if s.text.startswith("Within"))
+
+
+SHOWN = "Within the part of the curve of Walking volume that is shown (5 to 95 min/day) "
+ABOVE = "the limit's E-value was above that of no association "
+SIDES = ", on both sides of the reference ({} min/day), where ratio and E-value are those of no association."
+
+
+def test_where_the_limits_evalue_is_above_one_is_said_without_the_edges_of_the_figure(view: View) -> None:
+    assert curve_of(view, lambda x: False, reference=50) == f"{SHOWN}no interval left out no association."
+    assert curve_of(view, lambda x: True, reference=None) == f"{SHOWN}{ABOVE}over all of that part."
+    assert curve_of(view, lambda x: True, reference=0.0) == f"{SHOWN}{ABOVE}over all of that part."
+    for reference in (50, 45):  # a point of the curve, or between two
+        both = curve_of(view, lambda x, r=reference: x != r, reference=reference)
+        assert both == f"{SHOWN}{ABOVE}over all of that part{SIDES.format(reference)}"
+    some = curve_of(view, lambda x: 20 < x < 70 and x != 50, reference=50)
+    assert some == f"{SHOWN}{ABOVE}from 30 to 40 min/day and from 60 to 60 min/day{SIDES.format(50)}"
+    between = curve_of(view, lambda x: 20 < x < 70, reference=45)
+    assert between == f"{SHOWN}{ABOVE}from 30 to 40 min/day and from 50 to 60 min/day{SIDES.format(45)}"
+    assert curve_of(view, lambda x: x > 60, reference=50) == f"{SHOWN}{ABOVE}from 70 to 90 min/day."
+    apart = curve_of(view, lambda x: x in (60, 70, 90), reference=50)
+    assert apart == f"{SHOWN}{ABOVE}from 60 to 70 min/day and from 90 to 90 min/day."
+
+
+def test_the_shown_part_of_a_curve_has_its_reference(view: View) -> None:
+    (shown,) = view.points("ev", "shown")
+    assert shown.x == next(p.reference for p in view.results.curves if p.analysis == "main")
 
 
 def test_every_sentence_says_what_the_files_say(view: View, accounts: tuple[Account, ...], run: Run) -> None:

@@ -279,7 +279,17 @@ def test_accounts_are_made_from_rows(accounts: tuple[Account, ...], results: Res
         2,
         1,
     ]
-    assert len(found["simex"].lines) == 2
+    (line,) = found["simex"].lines  # the ratio per unit; that of categories rests on a single cut of the people
+    assert "linear exposure" in line.label
+    assert {row.stratum for row in line.rows} == {"per unit, quadratic"}
+    assert [row[0] for row in simex[2:]] == ["Q2", "Q3", "Q4", *[row[0] for row in simex[5:]]]
+    assert "the ratio of Q4" in found["simex"].sentences[0].text
+    said = " ".join(found["simex"].methods)
+    assert "of a single cut of the people" in said
+    assert "gives it a weight of 3 (quadratic), 1 (linear)" in said
+    kappa = " ".join(found["kappa"].methods)
+    assert "Errors of the same item at baseline, where it decided who was eligible, are not corrected." in kappa
+    assert "measured in other people are carried over to these" in kappa
 
 
 def test_what_cannot_be_declared_is_said(reference: Study) -> None:

@@ -353,6 +353,11 @@ def test_accounts_are_made_of_rows_alone(
     results: Results = made.results
     view: View = view_of(tabulation(study, results, simulated=True))
     (account,) = accounts(view)
+    methods = " ".join(account.methods)
+    assert account.title == "Every combination of choices"
+    assert account.title != account.group
+    assert "the smallest P these data sets can give is one over their number plus one, 1/61." in methods
+    assert ("Combinations that the study declares to be left out were not estimated." in methods) == bool(SMALL.never)
     said = " ".join(s.text for s in account.sentences)
     assert "in 45 specifications the ratio lay between" in said
     assert "against 60 data sets without association" in said

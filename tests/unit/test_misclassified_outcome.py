@@ -14,6 +14,7 @@ from walkrisk.models.design import Linear, build_design
 from walkrisk.models.fit import fit_model
 from walkrisk.sensitivity.bias import correct_misclassification
 from walkrisk.sensitivity.misclassified_outcome import (
+    CorrectedDraws,
     correct_outcome,
     corrected_draws,
     distribution_of,
@@ -23,7 +24,7 @@ from walkrisk.sensitivity.misclassified_outcome import (
     sensitivity_of_kappa,
 )
 from walkrisk.sensitivity.priors import Constant, Trapezoidal, Uniform
-from walkrisk.sensitivity.probabilistic_bias import draw_classification, probabilistic_misclassification
+from walkrisk.sensitivity.probabilistic_bias import draw_classification, probabilistic_misclassification, simulated
 
 TABLE = np.array([[4558, 3428], [46305, 46085]])  # with and without the outcome; exposed, unexposed
 
@@ -144,6 +145,14 @@ def test_draws_without_covariates_are_those_of_the_table() -> None:
     assert math.exp(d.systematic[0, 0]) == pytest.approx(expected.risk_ratio.median, rel=2e-3)
     assert d.total[1, 0] < d.systematic[1, 0] < d.systematic[2, 0] < d.total[2, 0]
     within = 4 * math.hypot(expected.risk_ratio_total.error_of_high, math.exp(d.total[2, 0]) * d.monte_carlo[2, 0])
+    both = CorrectedDraws(
+        estimates=np.tile(found.estimates, 2), std_errors=np.zeros((400, 2))
+    )  # no random error: the draws themselves
+    alone = distribution_of(both, np.random.default_rng(4))
+    np.testing.assert_array_equal(alone.total, alone.systematic)
+    one = simulated(found.estimates[fine, 0], 0.95)
+    errors = [[one.error_of_median], [one.error_of_low], [one.error_of_high]]
+    np.testing.assert_array_equal(alone.monte_carlo, np.tile(errors, 2))
     assert abs(math.exp(d.total[2, 0]) - expected.risk_ratio_total.high) < within
 
 

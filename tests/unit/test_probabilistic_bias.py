@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -26,7 +27,9 @@ from walkrisk.sensitivity.probabilistic_bias import (
     probabilistic_confounder,
     probabilistic_misclassification,
     probabilistic_selection,
+    simulated,
 )
+from walkrisk.sensitivity.quantiles import median_and_limits
 
 TABLE = np.array([[45.0, 94.0], [257.0, 945.0]])
 
@@ -229,6 +232,28 @@ def test_the_same_seed_gives_the_same_draws_and_monte_carlo_errors_are_those_of_
     assert run(1) == run(1)
     runs = np.array([run(seed) for seed in range(150)])
     np.testing.assert_allclose(runs[:, :2].std(axis=0), runs[:, 2:].mean(axis=0), rtol=0.25)
+
+
+@pytest.mark.parametrize(("place", "share"), [(0, 0.5), (1, 0.025), (2, 0.975)])
+def test_monte_carlo_errors_of_quantiles_are_near_their_closed_form(place: int, share: float) -> None:
+    """Of 500 normal draws: sqrt(p (1 - p)/500)/density; one binomial SE to either side would scatter by 0.38 of it."""
+    normal = NormalDist()
+    true = math.sqrt(share * (1 - share) / 500) / normal.pdf(normal.inv_cdf(share))
+    made = np.random.default_rng(8).standard_normal((500, 600))
+    errors = median_and_limits(made, 0.95)[1][place]
+    assert errors.mean() == pytest.approx(true, rel=0.12)
+    assert errors.std() / errors.mean() < 0.32
+    one = simulated(made[:, 0], 0.95)
+    assert (one.error_of_median, one.error_of_low, one.error_of_high)[place] == errors[0]
+
+
+def test_monte_carlo_errors_of_an_even_grid_and_of_few_draws() -> None:
+    quantiles, errors = median_and_limits(np.arange(10001.0), 0.95)
+    assert quantiles == pytest.approx([5000, 250, 9750], rel=1e-12)
+    assert errors == pytest.approx([100 * math.sqrt(10000 * p * (1 - p) / 10001) for p in (0.5, 0.025, 0.975)])
+    few = median_and_limits(np.arange(20.0), 0.95)[1]  # two SEs would leave 0 to 1
+    assert np.isfinite(few).all()
+    assert few[1] == pytest.approx(few[2], rel=1e-12)
 
 
 def test_misuse_has_a_sentence() -> None:

@@ -147,7 +147,8 @@ def test_a_level_left_out_is_a_fit_without_its_people(recut: bool) -> None:
         row = rows(found, "loo", stratum=stratum, level="Q3", variance="HC0")[0]
         assert row.estimate == pytest.approx(math.exp(log_ratio), rel=1e-8)
         assert row.std_error == pytest.approx(error, rel=1e-7)
-        assert row.n is None
+        assert row.n == len(left)
+        assert row.events is None
         assert rows(found, "loo", stratum=stratum, level="Q3", variance="model")
 
 
@@ -161,6 +162,19 @@ def test_a_level_of_few_people_is_not_left_out_alone() -> None:
     account = told({"leave_one_out": [{"id": "loo", "variables": ["smoking"]}]})["loo"]
     assert any("too few people" in s.text for s in account.sentences)
     assert "Current" not in str(account.tables)
+
+
+def test_a_level_few_of_whom_are_in_the_main_model_is_not_left_out_alone() -> None:
+    """Its people could be told from the numbers left, though enough have it in the analytic sample."""
+    data = people().copy()
+    former = np.flatnonzero(data["smoking"] == 2)
+    data.loc[former[3:], "age"] = np.nan
+    found = run({"leave_one_out": [{"id": "loo", "variables": ["smoking"]}]}, data)
+    assert {e.stratum for e in rows(found, "loo")} == {"without smoking: Never"}
+    assert {d.stratum for d in found.diagnostics if "Fewer than 5" in d.warnings} == {
+        "without smoking: Former",
+        "without smoking: Current",
+    }
 
 
 def test_a_control_outcome_is_the_main_model_of_that_outcome() -> None:
@@ -203,10 +217,14 @@ def test_accounts_of_selection_say_what_was_found() -> None:
     text = " ".join(s.text for s in made["loo"].sentences)
     assert "without sex: Female" in text
     assert "without sex: Male" in text
+    women, men = (int((people()["sex"] == s).sum()) for s in (0, 1))
+    assert f"without sex: Female, {men} people left)" in text
+    assert f"without sex: Male, {women} people left)" in text
     assert "Nothing leads there." in made["nc"].methods
     assert not made["nc"].lines  # the ratio of a control is no estimate of the main contrast
     assert "hold" in made["nc"].sentences[0].text
-    assert "Q3 (≥0.5)" in made["ne"].sentences[0].text
+    assert "the ratio of Q3 (≥0.5) against Q1 (<−0.5) for Case was" in made["ne"].sentences[0].text
+    assert "against Q1 (" in made["nc"].sentences[0].text
     assert "Men" in str(plain_rows(made["sensitivity_summary"].tables[0]))
 
 
@@ -272,6 +290,8 @@ def test_the_jackknife_over_areas_is_a_loop_of_fits() -> None:
     row = rows(found, "jk", level="Q3", stratum="", estimand="risk_ratio")[0]
     assert row.std_error == pytest.approx(math.sqrt(11 / 12 * ((left - left.mean()) ** 2).sum()), rel=1e-7)
     assert row.estimate == rows(found, "main", level="Q3")[0].estimate
+    text = " ".join(s.text for s in told({"jackknives": [{"id": "jk", "over": "area"}]})["jk"].sentences)
+    assert "with the standard error of the main analysis; the standard errors of the log ratio are" in text
     half = (math.log(row.conf_high or 0) - math.log(row.conf_low or 0)) / 2
     assert half / row.std_error == pytest.approx(2.200985, rel=1e-6)  # qt(0.975, 11)
     smallest = rows(found, "jk", level="Q3", stratum="smallest")[0]
@@ -369,6 +389,24 @@ def test_other_methods_and_differences_are_those_of_the_doors() -> None:
     assert [line.label for line in account.lines] == ["Method: Log-binomial", "Method: Standardised, logistic"]
 
 
+@pytest.mark.parametrize(("top", "is_left_out"), [(0.9, True), (1.1, False)])
+def test_nobody_a_doubling_away_has_no_ratio_per_doubling(top: float, is_left_out: bool) -> None:
+    data = people().copy()
+    spread = (data["dose"].rank() - 1) / (len(data) - 1)
+    data["dose"] = 100 + 100 * top * (spread - 0.01) / 0.98  # percentiles 1 and 99 at 100 and 100 (1 + top)
+    study = study_of({"other_forms": [{"id": "of"}]})
+    made = compute(study, extract_of(data))
+    said = [d.warnings for d in made.results.diagnostics if d.stratum == "doubling" and "left out" in d.warnings]
+    assert len(said) == is_left_out
+    assert bool(rows(made.results, "of", stratum="doubling")) != is_left_out
+    assert bool(rows(made.results, "of", stratum="sd"))
+    account = next(a for a in accounts_of(tabulation(study, made.results, simulated=False)).all() if a.id == "of")
+    text = " ".join(s.text for s in account.sentences)
+    assert "per standard deviation" in text
+    assert ("per doubling" in text) != is_left_out
+    assert ("doubling" in str(plain_rows(account.tables[0]))) != is_left_out
+
+
 def test_a_value_of_zero_has_no_doubling_and_is_said() -> None:
     data = people().copy()
     data.loc[:9, "dose"] = 0.0
@@ -391,10 +429,10 @@ def test_a_comparison_of_the_study_stands_in_place_of_methods() -> None:
     account = told(
         {"other_forms": [{"id": "of", "comparison": "cmp", "changes": [], "differences": []}]}, comparisons=[compared]
     )["of"]
-    assert [line.label for line in account.lines] == [
-        "Method: Modified Poisson",
-        "Method: Inverse probability weighting",
-    ]
+    assert [line.label for line in account.lines] == ["Method: Inverse probability weighting"]
+    said = account.sentences[0].text  # modified Poisson is the main analysis itself
+    assert "by another method (Inverse probability weighting) the ratio of Q3" in said
+    assert "Modified Poisson" in str(plain_rows(account.tables[0]))
 
 
 # ---------------------------------------------------------------- power

@@ -20,11 +20,21 @@ from walkrisk.sensitivity.simex import (
     extrapolated,
     joined,
     replicates,
+    weight_as_measured,
 )
 
 
 def constant(value: float, weight: float = 1.0) -> Replicates:
     return Replicates(estimates=np.full((2, 1), value), variances=np.ones((2, 1)), influence=np.full((3, 1), weight))
+
+
+@pytest.mark.parametrize(("name", "degree"), [("linear", 1), ("quadratic", 2)])
+def test_the_weight_of_the_estimate_as_measured_is_that_of_polyfit(name: str, degree: int) -> None:
+    for sizes in (GRID, (0.5, 1.0, 2.0), (1.0, 2.0, 5.0, 8.0)):
+        alone = np.polyfit([0.0, *sizes], [1.0, *np.zeros(len(sizes))], degree)
+        assert weight_as_measured(name, sizes) == pytest.approx(np.polyval(alone, -1.0), rel=1e-10)
+    with pytest.raises(ValueError, match="depend on the estimates"):
+        weight_as_measured("rational", GRID)
 
 
 def test_least_squares_follow_the_attenuation_that_theory_says() -> None:

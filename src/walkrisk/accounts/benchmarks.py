@@ -22,7 +22,10 @@ OBSERVED = (
     "Greevy, 2020); its bias factor is ab/(a + b - 1), a its largest prevalence ratio between the category and the "
     "reference, b the largest ratio of the outcome between two of its categories in the main model."
 )
-
+CRUDE = (
+    "The associations of measured covariates with the exposure are crude: those of each covariate by itself, without "
+    "the others. A covariate that is in the model already may therefore lie beyond a line."
+)
 
 KINDS: Mapping[str, Kind] = {"contour": "contour", "contour_estimate": "estimate", "contour_limit": "limit"}
 
@@ -198,7 +201,7 @@ def contour_account(view: View, declared: Contours) -> Account:
         id=declared.id,
         title=declared.title,
         group=GROUP,
-        methods=(BIAS_FACTOR, *conversion(view, declared.rare)),
+        methods=(BIAS_FACTOR, *((CRUDE,) if covariates else ()), *conversion(view, declared.rare)),
         sentences=tuple(s for e in exposures for s in _contour_sentences(view, declared, e, covariates)),
         tables=(_contour_table(view, declared, exposures),) if exposures else (),
         drawings=drawings,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from walkrisk.accounts.account import Account, Drawing, View
-from walkrisk.accounts.confounding_words import GROUP, followed, taken_for_risk_ratios
+from walkrisk.accounts.confounding_words import CONFOUNDER_ALIKE, GROUP, followed, taken_for_risk_ratios
 from walkrisk.accounts.facts import Sentence, derived, number_of, sentence, words
 from walkrisk.estimates.numbers import ratio, ratio_interval
 from walkrisk.estimates.results import Point
@@ -30,7 +30,7 @@ def array_account(view: View, declared: ConfounderArray) -> Account:
         id=declared.id,
         title=declared.title,
         group=GROUP,
-        methods=(METHOD, *taken_for_risk_ratios(view)),
+        methods=(METHOD, CONFOUNDER_ALIKE, *taken_for_risk_ratios(view)),
         sentences=tuple(s for e in exposures for s in _sentences(view, declared, e)),
         tables=tuple(_table(view, declared, e) for e in exposures),
         drawings=tuple(_heat_map(view, declared, e) for e in exposures),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from walkrisk.accounts.account import Account, Drawing, Line, View
-from walkrisk.accounts.confounding_words import GROUP, followed, taken_for_risk_ratios
+from walkrisk.accounts.confounding_words import CONFOUNDER_ALIKE, GROUP, followed, taken_for_risk_ratios
 from walkrisk.accounts.facts import Sentence, number_of, ratio_of, sentence, setting, words
 from walkrisk.estimates.disclosure import RATIOS
 from walkrisk.estimates.numbers import ratio_interval
@@ -23,6 +23,10 @@ KINDS = (
     ("", "Estimates: systematic and random error"),
     (f"{ON_RECORDS}{SYSTEMATIC}", "Records: systematic error"),
     (ON_RECORDS, "Records: systematic and random error"),
+)
+SELECTION_ALIKE = (
+    "This takes the probability to be among those analysed to depend on the category of the exposure and on the "
+    "outcome alone, not on covariates or anything else."
 )
 Declared = ProbabilisticConfounder | ProbabilisticSelection
 
@@ -67,6 +71,7 @@ def _methods(view: View, declared: Declared) -> Iterator[str]:
             "A binary confounder that was not measured was described by priors. Its ratio with the outcome: "
             f"{declared.association.words()}. Its prevalence: {_priors(declared.prevalence)}."
         )
+        assumed = CONFOUNDER_ALIKE
         how = (
             "For each draw the adjusted ratios were divided by the bias it stands for (systematic error), and a normal "
             "deviate with the covariance of the adjusted log ratios was added (random error)."
@@ -81,6 +86,7 @@ def _methods(view: View, declared: Declared) -> Iterator[str]:
             "The probability to be among those analysed was described by priors. With the outcome: "
             f"{_priors(declared.with_outcome)}. Without it: {_priors(declared.without_outcome)}."
         )
+        assumed = SELECTION_ALIKE
         how = (
             "For each draw the adjusted ratios were divided by the factor by which selection changes the ratio of the "
             "categories' risks (systematic error), and a normal deviate with the covariance of the adjusted log ratios "
@@ -93,6 +99,7 @@ def _methods(view: View, declared: Declared) -> Iterator[str]:
     if declared.correlation:
         yield f"The priors of all categories were correlated at {declared.correlation:g} (their normal scores)."
     yield f"{how} There were {declared.draws} draws; limits are the {low}th and {high}th percentiles of the ratios."
+    yield assumed
     if declared.refits:
         yield records
     yield from taken_for_risk_ratios(view)

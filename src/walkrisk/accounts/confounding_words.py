@@ -15,6 +15,10 @@ BIAS_FACTOR = (
     "A confounder related to the exposure by a ratio a and to the outcome by a ratio b can move a risk ratio by the "
     "factor ab/(a + b - 1) at most (Ding and VanderWeele, 2016)."
 )
+CONFOUNDER_ALIKE = (
+    "This takes the confounder to be independent of the measured covariates within categories of the exposure, and to "
+    "have one and the same ratio with the outcome for everyone, without interaction with the exposure."
+)
 
 
 def followed(view: View, exposures: Sequence[str]) -> tuple[str, ...]:

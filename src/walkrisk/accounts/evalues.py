@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from walkrisk.accounts.account import Account, Drawing, View
 from walkrisk.accounts.confounding_words import GROUP, conversion, followed, main_rows_of, shown_estimate
-from walkrisk.accounts.facts import Form, Sentence, number_of, sentence, words
+from walkrisk.accounts.facts import Fact, Form, Sentence, number_of, sentence, words
 from walkrisk.estimates.numbers import fixed
 from walkrisk.estimates.results import Point
 from walkrisk.figures.panels import Mark, Panel, panel_figure
@@ -58,51 +58,75 @@ def _evalue_sentences(view: View, declared: EValueCurves, exposure: str) -> Iter
             point=number_of(point, "estimate", "fixed2"),
             limit=number_of(limit, "estimate", "fixed2"),
         )
-    shown = _shown(view, declared, exposure, "e_value_ci")
-    above = [p for p in shown if (p.y or 0.0) > 1.0]
-    if not shown:
+    shown, ends = _shown(view, declared, exposure, "e_value_ci"), _ends(view, declared, exposure)
+    if ends is not None and shown:
+        yield from _curve_sentences(view, exposure, shown, ends)
+
+
+def _curve_sentences(view: View, exposure: str, shown: Sequence[Point], ends: Point) -> Iterator[Sentence]:
+    """Where in the part of a curve that is shown the limit's E-value is above 1, and where it is largest."""
+    form, unit = _form(view, exposure), words(view.exposures[exposure].unit or "units")
+    facts: dict[str, Fact] = {
+        "curve": words(view.label(exposure)),
+        "low": number_of(ends, "low", form),
+        "high": number_of(ends, "high", form),
+        "unit": unit,
+    }
+    within = "within the part of the curve of {curve} that is shown ({low} to {high} {unit}) "
+    runs = _runs(shown, ends.x)
+    if not runs:
+        yield sentence(within + "no interval left out no association.", **facts)
         return
-    curve = words(view.label(exposure))
-    if not above:
-        yield sentence("Along the curve of {curve} no interval left out no association.", curve=curve)
-        return
-    form = _form(view, exposure)
-    top = max(above, key=lambda p: p.y or 0.0)
-    for run in _runs(shown):
-        yield sentence(
-            "Along the curve of {curve} the limit's E-value was above that of no association from {start} to {end} "
-            "{unit}.",
-            curve=curve,
-            start=number_of(run[0], "x", form),
-            end=number_of(run[-1], "x", form),
-            unit=words(view.exposures[exposure].unit or "units"),
+    if sum(map(len, runs)) == sum(p.x != ends.x for p in shown):
+        where = "over all of that part"
+    else:
+        where = " and ".join(f"from {{start_{i}}} to {{end_{i}}} {{unit}}" for i in range(len(runs)))
+        for i, run in enumerate(runs):
+            facts |= {f"start_{i}": number_of(run[0], "x", form), f"end_{i}": number_of(run[-1], "x", form)}
+    if ends.x is not None and _before(runs[0][0], ends.x) and not _before(runs[-1][0], ends.x):
+        where += (
+            ", on both sides of the reference ({reference} {unit}), where ratio and E-value are those of no association"
         )
+        facts["reference"] = number_of(ends, "x", form)
+    yield sentence(f"{within}the limit's E-value was above that of no association {where}.", **facts)
+    top = max((p for run in runs for p in run), key=lambda p: p.y or 0.0)
     yield sentence(
         "Along the curve of {curve} the limit's E-value was largest at {x} {unit}, where it was {y}.",
-        curve=curve,
+        curve=words(view.label(exposure)),
         x=number_of(top, "x", form),
-        unit=words(view.exposures[exposure].unit or "units"),
+        unit=unit,
         y=number_of(top, "y", "fixed2"),
     )
 
 
-def _runs(points: Sequence[Point]) -> list[list[Point]]:
-    """Stretches of neighbouring points whose E-value is above 1."""
+def _before(p: Point, x: float) -> bool:
+    return p.x is not None and p.x < x
+
+
+def _runs(points: Sequence[Point], reference: float | None) -> list[list[Point]]:
+    """Stretches of neighbouring points whose E-value is above 1; the reference, where it is 1, ends a stretch."""
     runs: list[list[Point]] = []
-    inside = False
+    last: Point | None = None
     for p in points:
-        above = (p.y or 0.0) > 1.0
-        if above and not inside:
+        if (p.y or 0.0) <= 1.0 or p.x == reference:
+            last = None
+            continue
+        crossed = last is not None and reference is not None and _before(last, reference) and not _before(p, reference)
+        if last is None or crossed:
             runs.append([])
-        if above:
-            runs[-1].append(p)
-        inside = above
+        runs[-1].append(p)
+        last = p
     return runs
+
+
+def _ends(view: View, declared: EValueCurves, exposure: str) -> Point | None:
+    """The part of a curve that is shown, from `low` to `high`, and its reference, `x`."""
+    return next(iter(view.points(declared.id, "shown", exposure=exposure)), None)
 
 
 def _shown(view: View, declared: EValueCurves, exposure: str, series: str) -> list[Point]:
     """Points of a curve between the outer percentiles of people, so that no single person's value ends it."""
-    ends = next(iter(view.points(declared.id, "shown", exposure=exposure)), None)
+    ends = _ends(view, declared, exposure)
     if ends is None or ends.low is None or ends.high is None:
         return []
     points = view.points(declared.id, series, exposure=exposure)

@@ -46,8 +46,9 @@ def _forms(view: View, declared: OtherForms) -> Account:
     if declared.changes:
         methods.append(
             "The exposure also entered as a number: per unit of the study where it has one, per standard deviation, "
-            "per standard deviation with values above a high percentile set to it, and per doubling; a ratio per unit "
-            "takes the log risk to be linear in the exposure (in its logarithm for a doubling)."
+            "per standard deviation with values above a high percentile set to it, and per doubling (not where the "
+            "99th percentile is less than twice the 1st, as nobody between them is a doubling from another); a ratio "
+            "per unit takes the log risk to be linear in the exposure (in its logarithm for a doubling)."
         )
     return Account(
         id=declared.id,
@@ -85,14 +86,23 @@ def _at(rows: Sequence[Estimate], level: str) -> Estimate | None:
 
 
 def _lines(view: View, declared: OtherForms) -> Iterator[Line]:
-    """A line for each method of risk ratios."""
+    """A line for each method of risk ratios but that of the main analysis."""
     found: dict[str, list[Estimate]] = {}
     for exposure in declared.exposures or view.followed:
         for method, rows in _by_method(view, declared, exposure).items():
-            if rows and rows[0].estimand == view.main(exposure, view.headline(exposure)).estimand:
+            if (
+                rows
+                and method != _own(view)
+                and rows[0].estimand == view.main(exposure, view.headline(exposure)).estimand
+            ):
                 found.setdefault(method, []).extend(rows)
     for method, rows in found.items():
         yield Line(f"Method: {_named(method, rows)}", tuple(rows))
+
+
+def _own(view: View) -> str:
+    """The method of the main analysis."""
+    return view.analysis.method or view.study.settings.method
 
 
 # ---------------------------------------------------------------- sentences
@@ -104,10 +114,22 @@ def _sentences(view: View, declared: OtherForms, exposure: str) -> Iterator[Sent
     found = [
         (_named(m, rows), row)
         for m, rows in _by_method(view, declared, exposure).items()
-        if (row := _at(rows, level)) is not None and row.estimate is not None and row.estimand == main.estimand
+        if m != _own(view)
+        and (row := _at(rows, level)) is not None
+        and row.estimate is not None
+        and row.estimand == main.estimand
     ]
-    if found:
-        found.sort(key=lambda pair: pair[1].estimate or 0.0)
+    found.sort(key=lambda pair: pair[1].estimate or 0.0)
+    if len(found) == 1:
+        yield sentence(
+            "{exposure}: by another method ({method}) the ratio of {level} was {other}, against {main}.",
+            exposure=words(view.label(exposure)),
+            method=words(found[0][0]),
+            level=words(view.category(exposure, level)),
+            other=ratio_of(found[0][1]),
+            main=ratio_of(main),
+        )
+    elif found:
         yield sentence(
             "{exposure}: by {k} other methods the ratio of {level} lay between {smallest} ({low}) and {largest} "
             "({high}), against {main}.",

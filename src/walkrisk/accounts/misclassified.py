@@ -72,6 +72,10 @@ def _methods(view: View, declared: MisclassifiedOutcome) -> Iterator[str]:
             else " They were the same for everyone."
         )
         yield f"Priors{source}: {'; '.join(priors)}.{rest}"
+    yield (
+        "Errors of the same item at baseline, where it decided who was eligible, are not corrected. Sensitivity and "
+        "specificity measured in other people are carried over to these."
+    )
 
 
 def _sentences(view: View, declared: MisclassifiedOutcome, followed: Sequence[str]) -> Iterator[Sentence]:

@@ -80,7 +80,7 @@ def _methods(view: View, declared: Multiverse) -> Iterator[str]:
     if declared.sample is not None:
         taken = "A random sample of the admissible combinations was estimated, the study's own among them."
     if declared.never:
-        taken += " Combinations that make no sense were left out beforehand."
+        taken += " Combinations that the study declares to be left out were not estimated."
     yield taken
     yield (
         "Each specification gives one ratio: of the highest against the lowest category as it cuts them, or, where the "
@@ -106,7 +106,8 @@ def _methods(view: View, declared: Multiverse) -> Iterator[str]:
         yield (
             f"All specifications were tested together against {declared.permutations} data sets without association, "
             f"{how}; in these and in the data as observed each estimate is one Newton step from the model of the "
-            "covariates alone. P = (b + 1)/(B + 1)."
+            "covariates alone. P = (b + 1)/(B + 1), so that the smallest P these data sets can give is one over their "
+            f"number plus one, 1/{declared.permutations + 1}."
         )
 
 

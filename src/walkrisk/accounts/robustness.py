@@ -265,9 +265,11 @@ def _jackknife_sentences(view: View, declared: Jackknife, exposure: str) -> Iter
     facts: dict[str, Fact] = {
         "jackknife": ratio_of(found[""]),
         "main": ratio_of(main),
-        "variance": words(main.variance),
     }
-    template = "With its jackknife interval the ratio was {jackknife}, against {main} with variance {variance}"
+    template = (
+        "With its jackknife interval the ratio was {jackknife}, against {main} with the standard error of the main "
+        "analysis"
+    )
     if found[""].std_error is not None and main.std_error:
         template += "; the standard errors of the log ratio are {se} and {own}"
         facts |= {

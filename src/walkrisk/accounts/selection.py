@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from walkrisk.accounts.account import Account, Drawing, Line, View
-from walkrisk.accounts.facts import Sentence, derived, ratio_of, sentence, words
+from walkrisk.accounts.facts import Sentence, count_of, derived, ratio_of, sentence, words
 from walkrisk.estimates.numbers import ratio_interval
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
@@ -61,9 +61,14 @@ def _restrictions(view: View) -> Account | None:
 
 
 def _range(
-    view: View, exposure: str, named: Sequence[tuple[str, Sequence[Estimate]]], what: str = "analyses"
+    view: View,
+    exposure: str,
+    named: Sequence[tuple[str, Sequence[Estimate]]],
+    what: str = "analyses",
+    *,
+    people_left: bool = False,
 ) -> Iterator[Sentence]:
-    """The smallest and the largest ratio of the category of the summary, and what they belong to."""
+    """The smallest and the largest ratio of the category of the summary, what they belong to, and people left in it."""
     level = view.headline(exposure)
     found = [
         (name, row)
@@ -74,9 +79,12 @@ def _range(
     if not found:
         return
     found.sort(key=lambda pair: pair[1].estimate or 0.0)
+    ends = {"low_n": found[0][1], "high_n": found[-1][1]} if people_left else {}
+    counts = {place: count_of(row, "n", view.guard.min_cell) for place, row in ends.items()}
+    left = {place: f", {{{place}}} people left" if place in ends else "" for place in ("low_n", "high_n")}
     yield sentence(
-        "{exposure}: in {k} " + what + " the ratio of {level} lay between {smallest} ({low}) and {largest} ({high}), "
-        "against {main} in the main analysis.",
+        "{exposure}: in {k} " + what + f" the ratio of {{level}} lay between {{smallest}} ({{low}}{left['low_n']}) and "
+        f"{{largest}} ({{high}}{left['high_n']}), against {{main}} in the main analysis.",
         exposure=words(view.label(exposure)),
         k=derived(len(found)),
         level=words(view.category(exposure, level)),
@@ -85,6 +93,7 @@ def _range(
         largest=ratio_of(found[-1][1]),
         high=words(found[-1][0]),
         main=ratio_of(view.main(exposure, level)),
+        **counts,
     )
 
 
@@ -97,7 +106,7 @@ def _left_out(view: View, declared: LeaveOneOut) -> Account:
     named = [(_name(view, s), [r for r in rows if r.stratum == s]) for s in dict.fromkeys(r.stratum for r in rows)]
     cut = "were cut again each time" if declared.recut else "stayed as in the main analysis"
     few = {d.stratum for d in view.results.diagnostics if d.analysis == declared.id and d.n == 0}
-    sentences = [s for e in exposures for s in _range(view, e, named, "samples without one group")]
+    sentences = [s for e in exposures for s in _range(view, e, named, "samples without one group", people_left=True)]
     if few:
         sentences.append(
             sentence(
@@ -230,22 +239,23 @@ def _control_sentences(view: View, declared: NegativeControl, exposure: str, out
     facts = {
         "exposure": words(view.label(exposure)),
         "level": words(_category(view, declared, exposure, own)),
+        "reference": words(_category(view, declared, exposure, control.reference)),
         "control": words(label),
         "ratio": ratio_of(control),
         "holds": words(_holds(control)),
     }
     if declared.outcome:
         yield sentence(
-            "{exposure}: for the control outcome, {control}, the ratio of {level} was {ratio}, an interval that "
-            "{holds} the value of no association; for {outcome} it was {main}.",
+            "{exposure}: for the control outcome, {control}, the ratio of {level} against {reference} was {ratio}, an "
+            "interval that {holds} the value of no association; for {outcome} it was {main}.",
             **facts,
             outcome=words(outcome),
             main=ratio_of(view.main(exposure, own)),
         )
     else:
         yield sentence(
-            "For the control exposure, {exposure}, the ratio of {level} for {control} was {ratio}, an interval that "
-            "{holds} the value of no association.",
+            "For the control exposure, {exposure}, the ratio of {level} against {reference} for {control} was "
+            "{ratio}, an interval that {holds} the value of no association.",
             **facts,
         )
 

@@ -19,6 +19,7 @@ from walkrisk.accounts.measurement_words import (
     source_words,
 )
 from walkrisk.figures.panels import Mark, Panel, panel_figure
+from walkrisk.sensitivity.simex import weight_as_measured
 from walkrisk.studies.measurement import Simex
 from walkrisk.tables.table import Head, Row, Table
 
@@ -34,37 +35,55 @@ def simex_account(view: View, declared: Simex) -> Account:
         else "drawn from normal distributions with the variance from day to day over each person's number of days"
     )
     first = declared.extrapolants[0]
-    methods = (
+    in_summary = " and, for the linear exposure, in the summary" if "per_unit" in declared.forms else ""
+    methods = [
         f"Error of {sizes} times its own variance was added to the exposure, {noise}, {declared.replicates} times "
         "each; the main model was fitted to each, categories cut anew on each noisier exposure, and the mean log "
         f"ratios were extrapolated to no error by {', '.join(declared.extrapolants)} functions of its size "
-        f"(simulation extrapolation); {first} is the one in the summary. Limits come from the influence of each "
-        "person on what is read off, with the error variance taken as known." + source_words(declared),
+        f"(simulation extrapolation); {first} is the one in the sentences{in_summary}. Limits come from the influence "
+        "of each person on what is read off, with the error variance taken as known." + source_words(declared),
         "The rational function is for the linear exposure alone: ratios of categories do not determine its pole. "
         "Ratios of categories change by jumps as people near a limit change sides, which makes their limits wide. "
         "Where the ratios bend more than the function does, part of the bias stays; a linear or quadratic function "
         "mostly takes off less than there is. Errors were taken as unrelated to usual exposure, covariates and "
         "outcome.",
-    )
-    lines = []
-    for form, text in (
-        ("categories", f"SIMEX, {first} extrapolation, categories cut anew"),
-        ("per unit", f"SIMEX, {first} extrapolation, linear exposure"),
-    ):
-        rows = [r for e in followed for r in view.rows(declared.id, exposure=e, stratum=f"{form}, {first}")]
-        if rows:
-            what = f"{text} ({pers(view, declared, followed)})" if form == "per unit" else text
-            lines.append(Line(what if declared.noise == "normal" else f"{what}, empirical noise", tuple(rows)))
+    ]
+    if "categories" in declared.forms:
+        methods.append(_single_cut(declared))
     return Account(
         id=declared.id,
         title=declared.title,
         group=GROUP,
-        methods=methods,
+        methods=tuple(methods),
         sentences=tuple(_simex_sentences(view, declared, followed)),
         tables=tuple(_simex_table(view, declared, followed)),
         drawings=tuple(_simex_drawings(view, declared, followed)),
-        lines=tuple(lines),
+        lines=tuple(_lines(view, declared, followed)),
     )
+
+
+def _single_cut(declared: Simex) -> str:
+    """Why ratios of categories have no line in the summary."""
+    weights = ", ".join(
+        f"{weight_as_measured(name, declared.added):.2g} ({name})"
+        for name in declared.extrapolants
+        if name != "rational"
+    )
+    return (
+        "The ratio of categories as measured is of a single cut of the people, not a mean over many as those with "
+        f"added error are, and an extrapolation gives it a weight of {weights}. Chance in who lies beside a limit so "
+        "moves the extrapolated ratio of categories in either direction, which is why it is not in the summary; the "
+        "ratio per unit does not have this."
+    )
+
+
+def _lines(view: View, declared: Simex, followed: Sequence[str]) -> Iterator[Line]:
+    """The ratio per unit; that of categories rests on one cut of the people and is left to the table."""
+    first = declared.extrapolants[0]
+    rows = [r for e in followed for r in view.rows(declared.id, exposure=e, stratum=f"per unit, {first}")]
+    if rows:
+        what = f"SIMEX, {first} extrapolation, linear exposure ({pers(view, declared, followed)})"
+        yield Line(what if declared.noise == "normal" else f"{what}, empirical noise", tuple(rows))
 
 
 def _simex_sentences(view: View, declared: Simex, followed: Sequence[str]) -> Iterator[Sentence]:

@@ -29,6 +29,7 @@ from walkrisk.models.covariance import SurveyDesign, influence_covariance
 from walkrisk.models.fit import Fit
 from walkrisk.models.solver import POISSON, gram, inverse_information, maximise
 from walkrisk.sensitivity.priors import Prior, draw
+from walkrisk.sensitivity.quantiles import median_and_limits
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -339,6 +340,7 @@ class Distribution:
 def distribution_of(found: CorrectedDraws, rng: np.random.Generator, *, conf_level: float = 0.95) -> Distribution:
     """The distribution of corrected coefficients, each with a normal deviate of its own standard error added.
 
+    Monte Carlo standard errors are those of `quantiles.median_and_limits`, of the draws that are compatible.
     Raises ValueError if fewer than 10 draws are compatible with the data.
     """
     fine = np.all(np.isfinite(found.estimates) & np.isfinite(found.std_errors), axis=1)
@@ -350,13 +352,11 @@ def distribution_of(found: CorrectedDraws, rng: np.random.Generator, *, conf_lev
         )
     values = found.estimates[fine]
     total = values + rng.standard_normal((kept, 1)) * found.std_errors[fine]
-    at = np.array([0.5, (1 - conf_level) / 2, (1 + conf_level) / 2])
-    step = np.sqrt(at * (1 - at) / kept)
-    low, high = (np.quantile(total, np.clip(at + s * step, 0, 1), axis=0) for s in (-1, 1))
+    limits, errors = median_and_limits(total, conf_level)
     return Distribution(
-        systematic=np.quantile(values, at, axis=0),
-        total=np.quantile(total, at, axis=0),
-        monte_carlo=(high - low) / 2,
+        systematic=median_and_limits(values, conf_level)[0],
+        total=limits,
+        monte_carlo=errors,
         draws=len(fine),
         kept=kept,
     )

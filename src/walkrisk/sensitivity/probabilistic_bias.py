@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from walkrisk.sensitivity.bias import misclassification_map, scaled_measures, table_measures
 from walkrisk.sensitivity.priors import Prior, PriorPair, draw, draw_pair
+from walkrisk.sensitivity.quantiles import median_and_limits
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -245,11 +246,8 @@ def _distribution(
 
 
 def simulated(values: FloatArray, conf_level: float) -> Simulated:
-    """Quantiles, and half the distance of those one binomial standard error to either side."""
-    at = np.array([0.5, (1 - conf_level) / 2, (1 + conf_level) / 2])
-    step = np.sqrt(at * (1 - at) / len(values))
-    low, middle, high = (np.quantile(values, np.clip(p, 0, 1)) for p in (at - step, at, at + step))
-    error = (high - low) / 2
+    """Median and limits of draws (draws,) with their Monte Carlo standard errors, as `quantiles.median_and_limits`."""
+    middle, error = median_and_limits(values, conf_level)
     return Simulated(
         median=float(middle[0]),
         low=float(middle[1]),

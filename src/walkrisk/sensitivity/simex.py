@@ -326,6 +326,15 @@ def _reading(name: str, l: FloatArray, parameters: FloatArray) -> FloatArray:  #
     return np.asarray(derivatives[-1] @ np.linalg.pinv(derivatives[:-1]))
 
 
+def weight_as_measured(name: str, sizes: Sequence[float]) -> float:
+    """What the estimate as measured weighs in a linear or quadratic one read off at -1, `sizes` of added error > 0."""
+    if name not in ("linear", "quadratic"):
+        raise ValueError(
+            f"The weights of the extrapolant {name!r} depend on the estimates; linear or quadratic do not."
+        )
+    return float(_reading(name, np.array([0.0, *sizes]), np.zeros(3))[0])
+
+
 def _derivatives(name: str, l: FloatArray, parameters: FloatArray) -> FloatArray:  # noqa: E741
     if name != "rational":
         return np.vander(l, 3 if name == "quadratic" else 2, increasing=True)

@@ -183,7 +183,7 @@ class Multiverse:
     """All that comes of every combination of the options of several decisions."""
 
     id: Name
-    title: str = "Choices of the analyst"
+    title: str = "Every combination of choices"
     decisions: tuple[Decision, ...]
     exposures: tuple[Name, ...] = option((), doc="By default those that sensitivity analyses follow.")
     never: tuple[Mapping[Name, tuple[Name, ...]], ...] = option(

@@ -131,7 +131,7 @@ def _evalue_pair(e: Estimate, id_: str, values: EValue, fit: Diagnostic) -> Iter
 def _curve_points(
     bench: Bench, declared: EValueCurves, exposure: str, curve: Curve, fit: Diagnostic
 ) -> tuple[Point, ...]:
-    """E-values at every point of a curve."""
+    """E-values at every point of a curve, and the part of it that is shown, with its reference as `x`."""
     made: Sequence[CurvePoint] = curve_rows(bench, curve, exposure).curves
     method = curve.method or bench.study.settings.method
     measure = "HR" if method == COX else "OR" if method == "logistic" and not curve.standardised else "RR"
@@ -140,7 +140,14 @@ def _curve_points(
     if not made:
         return ()
     ends = percentiles(bench.sample.columns[variable_of(bench.study, exposure)], SHOWN)
-    shown = Point(analysis=declared.id, exposure=exposure, series="shown", low=float(ends[0]), high=float(ends[1]))
+    shown = Point(
+        analysis=declared.id,
+        exposure=exposure,
+        series="shown",
+        x=made[0].reference,
+        low=float(ends[0]),
+        high=float(ends[1]),
+    )
     return (
         shown,
         *(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from walkrisk.cohorts.cohort import Variable
 from walkrisk.estimates.disclosure import RATIOS
@@ -20,6 +21,8 @@ from walkrisk.studies.study import Exposure, RatioAnalysis
 from walkrisk.studies.vocabulary import MANTEL_HAENSZEL, Estimand, Method, VarianceName, estimand_fault
 from walkrisk.variations.ground import Ground, exposures_of, main_analysis, main_model
 from walkrisk.variations.variation import Arrays, Variation
+
+FloatArray = npt.NDArray[np.float64]
 
 
 def plan(ground: Ground) -> Iterator[Variation]:
@@ -73,6 +76,8 @@ def _as_number(ground: Ground, declared: OtherForms, exposure: str, change: Chan
     before = study.exposures[exposure]
     frame = main_model(bench, exposure).assembled.frame
     values = main_model(bench, exposure).asked.people.columns[variable_of(study, exposure)][frame.rows]
+    if change == "doubling" and not _doubles(values):
+        return Rows(diagnostics=(_no_doubling(ground, declared, exposure),))
     sd = float(np.std(values, ddof=1))
     per = {"unit": declared.units.get(exposure) or before.per or 1.0, "doubling": 1.0}.get(change, sd)
     name = f"{exposure} {change}"
@@ -91,6 +96,33 @@ def _as_number(ground: Ground, declared: OtherForms, exposure: str, change: Chan
     blank = Point(analysis=declared.id, exposure=exposure, series="unit", item=change, y=per, n=n)
     lost = Point(analysis=declared.id, exposure=exposure, series="left_out", item=change, n=_lost(frame.n, n))
     return Rows(estimates=tuple(kept), diagnostics=_placed(rows.diagnostics, exposure, change), points=(blank, lost))
+
+
+def _doubles(values: FloatArray) -> bool:
+    """Whether the 99th percentile of people is twice the 1st or more: else a doubling is beyond what anybody shows."""
+    low, high = np.percentile(values, [1.0, 99.0])
+    return bool(high >= 2 * low)
+
+
+def _no_doubling(ground: Ground, declared: OtherForms, exposure: str) -> Diagnostic:
+    main = main_analysis(ground.study)
+    return Diagnostic(
+        analysis=declared.id,
+        exposure=exposure,
+        stratum="doubling",
+        model=main.models[0],
+        method=main.method or ground.study.settings.method,
+        n=0,
+        events=0,
+        parameters=0,
+        converged=False,
+        iterations=0,
+        boundary=False,
+        max_fitted_risk=None,
+        log_likelihood=None,
+        warnings=f"The 99th percentile of {exposure} is less than twice its 1st, so nobody between them is a "
+        "doubling away from another, and the ratio per doubling is left out.",
+    )
 
 
 def _lost(before: int, after: int | None) -> int | None:

@@ -18,7 +18,7 @@ from walkrisk.studies.fitting import NoEstimate
 from walkrisk.studies.robustness_checks import MOST_LEVELS
 from walkrisk.studies.selection import LeaveOneOut, NegativeControl
 from walkrisk.studies.study import Addition, RatioAnalysis
-from walkrisk.variations.ground import Ground, exposures_of, main_analysis
+from walkrisk.variations.ground import Ground, exposures_of, main_analysis, main_rows
 from walkrisk.variations.variation import Arrays, Variation
 
 FloatArray = npt.NDArray[np.float64]
@@ -67,6 +67,8 @@ def _levels(bench: Bench, name: str) -> dict[float, str]:
 def _left_out(ground: Ground, declared: LeaveOneOut, parts: Sequence[Arrays]) -> Rows:
     bench, main = ground.bench, main_analysis(ground.study)
     variant = replace(main, id=declared.id, recut=declared.recut or main.recut)
+    exposures = declared.exposures or exposures_of(ground.study)
+    everyone = {e: _analysed(main_rows(bench, e)) for e in exposures}
     estimates: list[Estimate] = []
     diagnostics: list[Diagnostic] = []
     for name in declared.variables:
@@ -75,14 +77,23 @@ def _left_out(ground: Ground, declared: LeaveOneOut, parts: Sequence[Arrays]) ->
             left = values != code  # people whose value is unknown stay
             stratum = f"{WITHOUT}{name}: {label}"
             few = int((~left).sum()) < ground.study.settings.min_cell
-            for exposure in declared.exposures or exposures_of(ground.study):
+            for exposure in exposures:
                 if few:
                     diagnostics.append(_too_few(ground, variant, exposure, stratum))
                     continue
                 rows = ratio_rows(replace(bench, sample=bench.sample.where(left)), variant, exposure)
-                estimates += [replace(e, stratum=stratum, n=None, events=None) for e in rows.estimates]
+                n = _analysed(rows)
+                if everyone[exposure] - n < ground.study.settings.min_cell:  # fewer of them were in the main model
+                    diagnostics.append(_too_few(ground, variant, exposure, stratum))
+                    continue
+                estimates += [replace(e, stratum=stratum, n=n, events=None) for e in rows.estimates]
                 diagnostics += [replace(d, stratum=stratum) for d in rows.diagnostics]
     return Rows(estimates=tuple(estimates), diagnostics=tuple(diagnostics))
+
+
+def _analysed(rows: Rows) -> int:
+    """People in the one model of these rows."""
+    return sum(d.n for d in rows.diagnostics)
 
 
 def _too_few(ground: Ground, variant: RatioAnalysis, exposure: str, stratum: str) -> Diagnostic:
