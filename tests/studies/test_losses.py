@@ -141,8 +141,8 @@ def ratios(results: Results, analysis: str, variance: str = "stata", stratum: st
     return [e.estimate or math.nan for e in rows if e.level != "Q1"]
 
 
-def test_weighted_ratios_are_those_of_a_direct_fit(results: Results, everyone: Mapping[str, FloatArray]) -> None:
-    d = everyone
+def direct_weights(d: Mapping[str, FloatArray]) -> tuple[FloatArray, tuple[float, float]]:
+    """The weights of WEIGHTED, of everyone, and the limits at which they are cut off."""
     health = np.isnan(d["health"])
     columns = [np.ones(len(health)), *dummies(d["category"]), np.where(health, np.nanmean(d["health"]), d["health"])]
     columns += [health.astype(float), d["age"]]
@@ -153,11 +153,60 @@ def test_weighted_ratios_are_those_of_a_direct_fit(results: Results, everyone: M
     weights = 1 / (1 / (1 + np.exp(-x @ b)))
     for k in (1.0, 2.0, 3.0, 4.0):
         weights[d["category"] == k] *= d["followed"][d["category"] == k].mean()
-    used = d["followed"] == 1
-    weights = np.clip(weights, *np.percentile(weights[used], [2, 98]))
-    rows = used & complete(d)
+    low, high = np.percentile(weights[d["followed"] == 1], [2, 98])
+    return np.clip(weights, low, high), (float(low), float(high))
+
+
+def test_weighted_ratios_are_those_of_a_direct_fit(results: Results, everyone: Mapping[str, FloatArray]) -> None:
+    d = everyone
+    weights, _ = direct_weights(d)
+    rows = (d["followed"] == 1) & complete(d)
     fitted = newton(outcome_matrix(d, rows), d["lbp_t1"][rows], weights[rows], link="log")
     np.testing.assert_allclose(ratios(results, "ipcw"), np.exp(fitted[1:4]), rtol=1e-7)
+
+
+def test_effective_sample_size_is_of_the_weighted_model(
+    results: Results, accounts: dict[str, Account], everyone: Mapping[str, FloatArray]
+) -> None:
+    """Fewer people are in the model than were followed; sentence and table count those in it."""
+    weights, _ = direct_weights(everyone)
+    followed = everyone["followed"] == 1
+    own = {p.item: p.y for p in results.points if (p.analysis, p.series) == ("ipcw", "weights")}
+    w = weights[followed & complete(everyone)]
+    effective = w.sum() ** 2 / (w @ w)
+    assert (own["n"], own["in_model"]) == (followed.sum(), len(w))
+    assert own["effective"] == pytest.approx(effective, rel=1e-9)
+    assert own["mean"] == pytest.approx(weights[followed].mean(), rel=1e-9)
+    assert effective < len(w) < followed.sum()
+    said = " ".join(s.text for s in accounts["ipcw"].sentences)
+    assert f"Of these people {shown(len(w))} are in the weighted model; {shown(effective)} people without" in said
+    cells = {row[0]: row[1] for row in plain_rows(accounts["ipcw"].tables[1])}
+    assert cells["In the weighted model, No."] == shown(len(w))
+    assert cells["Effective sample size of the weighted model"] == shown(effective)
+
+
+def shown(n: float) -> str:
+    return f"{round(n):,}".replace(",", "\u202f") if n >= 9999.5 else f"{round(n)}"
+
+
+def test_only_the_limits_of_weights_that_are_used_are_spoken_of(
+    results: Results, everyone: Mapping[str, FloatArray]
+) -> None:
+    _, (low, high) = direct_weights(everyone)
+    of_loss, of_volume = (d.warnings for d in results.diagnostics if d.analysis == "ipcw")
+    assert "truncated" not in of_loss
+    assert of_volume.count("truncated") == 1
+    assert f"weights were truncated to {low:.3f} to {high:.3f}" in of_volume
+
+
+def test_limits_of_weights_that_are_not_stabilised_are_spoken_of_where_they_are_used(
+    reference: Study, extract: Extract
+) -> None:
+    study = small(reference, losses=(replace(WEIGHTED, stabilised=False),))
+    (variation,) = plan(ground_of(study, extract))
+    of_loss, of_volume = (d.warnings for d in variation.finish(()).diagnostics)
+    assert "truncated" not in of_loss
+    assert of_volume.count("truncated") == 1
 
 
 def test_a_model_within_strata(results: Results, everyone: Mapping[str, FloatArray]) -> None:
@@ -435,6 +484,37 @@ def test_accounts_say_what_the_rows_hold(accounts: dict[str, Account], results: 
     assert [line.label for a in accounts.values() for line in a.lines] == [WEIGHTED.title, STRATIFIED.title]
     assert [t.id for t in accounts["ipcw"].tables] == ["ipcw_ratios", "ipcw_weights", "ipcw_followed"]
     assert {d.id for d in accounts["worst"].drawings} == {"worst_scan", "worst_grid"}
+
+
+def test_methods_say_how_covariates_enter_and_what_complete_cases_need(
+    study: Study, results: Results, accounts: dict[str, Account]
+) -> None:
+    methods = " ".join(accounts["ipcw"].methods)
+    listed = methods[methods.index("(covariates: ") : methods.index("), and people of the main model")]
+    names = listed.removeprefix("(covariates: ").split("; ")
+    assert [n for n in names if n.endswith(" (linear)")] == [names[1], names[2]]  # health and age
+    assert names[2].startswith("Age")
+    assert names[0].endswith(" (categories)")
+    splines = replace(study.sensitivity.losses[0], splines={"age": 4})
+    (curved,) = [a for a in again(study, results, splines) if a.id == "ipcw"]
+    assert "(spline, 4 knots)" in curved.methods[0]
+    assert curved.methods[0].count("(linear)") == 1
+    dropped = "Some people who were followed up are not in the weighted model"
+    assert sum(text.startswith(dropped) for text in accounts["ipcw"].methods) == 1
+    followed = next(p.n for p in results.points if (p.analysis, p.series, p.item) == ("ipcw", "weights", "n"))
+    everybody = tuple(
+        replace(p, n=followed) if (p.analysis, p.series, p.item) == ("ipcw", "weights", "in_model") else p
+        for p in results.points
+    )
+    (whole,) = [a for a in again(study, replace(results, points=everybody), WEIGHTED) if a.id == "ipcw"]
+    assert not any(text.startswith(dropped) for text in whole.methods)
+
+
+def again(study: Study, results: Results, declared: LossWeights) -> tuple[Account, ...]:
+    """The accounts of the same rows with other weights declared first."""
+    sensitivity = replace(study.sensitivity, losses=(declared, *study.sensitivity.losses[1:]))
+    made = accounts_of(tabulation(replace(study, sensitivity=sensitivity), results, simulated=True))
+    return tuple(made.every)
 
 
 def test_differences_stand_beside_their_rows(accounts: dict[str, Account], results: Results) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from walkrisk.accounts.account import View
 from walkrisk.accounts.missing_data import accounts
+from walkrisk.accounts.missing_data_words import is_of_outcome
 from walkrisk.cohorts.days import daily_seconds
 from walkrisk.cohorts.readers import read_extract
 from walkrisk.declarations import read_toml
@@ -24,9 +25,13 @@ from walkrisk.sensitivity.pooling import pool_scalar
 from walkrisk.simulation import load_simulation, simulate
 from walkrisk.studies.bench import Rows, make_bench
 from walkrisk.studies.declaration import contracts, study_from
+from walkrisk.studies.losses import WorstCases
+from walkrisk.studies.missing_data import Delta, ancestors
 from walkrisk.variations import missing_data
 from walkrisk.variations.ground import Ground, main_rows
 from walkrisk.variations.imputed import completed, imputing, nelson_aalen
+from walkrisk.variations.missing_data_rows import sets_needed
+from walkrisk.variations.variation import Arrays, Variation
 
 ANALYSES = Path(__file__).resolve().parents[2] / "analyses"
 FOLDER = ANALYSES / "walking_low_back_pain"
@@ -83,8 +88,16 @@ def carried_out(ground: Ground) -> Rows:
 
 
 @pytest.fixture(scope="module")
-def rows(ground: Ground) -> Rows:
-    return carried_out(ground)
+def worked(ground: Ground) -> tuple[Variation, list[Arrays]]:
+    """The imputation with the arrays of its parts."""
+    (planned,) = missing_data.plan(ground)
+    return planned, [part.work() for part in planned.parts]
+
+
+@pytest.fixture(scope="module")
+def rows(worked: tuple[Variation, list[Arrays]]) -> Rows:
+    planned, arrays = worked
+    return planned.finish(arrays)
 
 
 def seen(ground: Ground, rows: Rows) -> View:
@@ -151,7 +164,7 @@ def test_rows_are_the_sets_pooled_by_hand(ground: Ground, rows: Rows) -> None:
 def test_rows_of_shifts_and_of_chains(ground: Ground, rows: Rows) -> None:
     strata = {e.stratum for e in rows.estimates if e.estimand == "risk_ratio"}
     assert strata == {"", "HADSDepr_NT4BLQ2 -1", "HADSDepr_NT4BLQ2 +1", "smoking 2 +0", "smoking 2 +1"}
-    at_random = {(e.exposure, e.level, e.variance): e.estimate for e in rows.estimates if e.stratum == ""}
+    at_random = {(e.exposure, e.level, e.variance): e.estimate for e in rows.estimates if e.exposure and not e.stratum}
     unshifted = {(e.exposure, e.level, e.variance): e.estimate for e in rows.estimates if e.stratum == "smoking 2 +0"}
     assert unshifted == at_random  # the same random numbers
     traces = [p for p in rows.points if p.series == "trace mean" and p.item == "education"]
@@ -291,8 +304,13 @@ def tipping(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     return grounded(small_table(exclusions=steps, sensitivity={"imputations": [declared]}), path)
 
 
-def test_a_conclusion_that_tips_does_so_where_a_direct_count_says(tipping: Ground) -> None:
-    rows = carried_out(tipping)
+@pytest.fixture(scope="module")
+def tipping_rows(tipping: Ground) -> Rows:
+    return carried_out(tipping)
+
+
+def test_a_conclusion_that_tips_does_so_where_a_direct_count_says(tipping: Ground, tipping_rows: Rows) -> None:
+    rows = tipping_rows
     tips = {e.estimand: e.estimate for e in rows.estimates if e.estimand.startswith("tipping")}
     y = tipping.columns["outcome"]
     low = tipping.columns["activity"] == 1
@@ -308,6 +326,91 @@ def test_a_conclusion_that_tips_does_so_where_a_direct_count_says(tipping: Groun
     assert scan == sorted(scan, reverse=True)
     (account,) = accounts(seen(tipping, rows))
     assert any(s.text.startswith("The ratio reached no association at a shift of") for s in account.sentences)
+
+
+def untipped(rows: Rows) -> Rows:
+    """The same rows, as a grid without a tipping point leaves them."""
+    return replace(
+        rows,
+        estimates=tuple(
+            replace(e, estimate=None) if e.estimand.startswith("tipping_point") else e for e in rows.estimates
+        ),
+    )
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_shifts_of_the_outcome_are_said_to_be_the_same_for_all(
+    tipping: Ground, tipping_rows: Rows, looked_at: bool
+) -> None:
+    worst = (WorstCases(id="worst", steps=("followed",)),) if looked_at else ()
+    study = replace(tipping.study, sensitivity=replace(tipping.study.sensitivity, worst_cases=worst))
+    view = seen(replace(tipping, study=study), untipped(tipping_rows))
+    (account,) = accounts(view)
+    methods, found = " ".join(account.methods), [s.text for s in account.sentences if s.text.startswith("No shift")]
+    assert "A shift of the outcome is the same for everyone whose outcome was imputed" in methods
+    (said,) = found
+    assert said.startswith("No shift on this grid, the same in all categories of the exposure, brought the ratio")
+    apart = "shifts that differ between categories are what the worst cases of loss to follow-up look at."
+    assert said.endswith(apart) is looked_at
+    assert said.endswith("were not declared.") is not looked_at
+    assert (apart.capitalize() in methods) is looked_at
+
+
+def test_shifts_of_what_the_outcome_is_derived_from_are_of_the_outcome(ground: Ground, rows: Rows) -> None:
+    view = seen(ground, rows)
+    outcome = view.study.outcomes[view.study.settings.outcome].variable
+    source = next(iter(ancestors(view.study, outcome)))
+    assert is_of_outcome(view, Delta(variable=outcome, values=(1.0,)))
+    assert is_of_outcome(view, Delta(variable=source, values=(1.0,)))
+    assert not is_of_outcome(view, Delta(variable="smoking", level=2, values=(1.0,)))
+
+
+def test_shifts_of_a_covariate_are_not(ground: Ground, rows: Rows) -> None:
+    (account,) = accounts(seen(ground, untipped(rows)))
+    found = [s.text for s in account.sentences if s.text.startswith("No shift")]
+    assert len(found) == 4
+    assert not any("the same in all categories" in text for text in [*found, *account.methods])
+    assert not any("differ between categories" in text for text in [*found, *account.methods])
+
+
+@pytest.mark.parametrize(
+    ("fmi", "needed"), [(0.3, 30), (0.301, 31), (0.57, 57), (0.07, 7), (0.614, 62), (0.001, 1), (1.0, 100)]
+)
+def test_customary_number_of_sets(fmi: float, needed: int) -> None:
+    assert sets_needed(fmi) == needed
+
+
+def test_too_few_sets_are_said_with_how_many_are_customary(tipping: Ground, tipping_rows: Rows) -> None:
+    (row,) = [e for e in tipping_rows.estimates if e.estimand == "sets_needed"]
+    fmi = next(p.y for p in tipping_rows.points if (p.series, p.item) == ("fmi", tipping.study.settings.variances[0]))
+    assert fmi is not None
+    assert row.estimate is not None
+    assert 100 * fmi <= row.estimate < 100 * fmi + 1
+    assert row.estimate > 8
+    (account,) = accounts(seen(tipping, tipping_rows))
+    (said,) = [s for s in account.sentences if "customary" in s.text]
+    assert f"which asks for {row.estimate:.0f} sets; 8 were declared." in said.text
+    assert (said.facts["needed"].row, said.facts["needed"].column) == (row, "estimate")
+    assert f"was {100 * fmi:.1f}%" in said.text
+    assert any("10.1002/sim.4067); 8 were declared." in text for text in account.methods)
+    enough = replace(row, estimate=8.0)  # as many as were declared
+    rows = replace(tipping_rows, estimates=tuple(enough if e is row else e for e in tipping_rows.estimates))
+    (account,) = accounts(seen(tipping, rows))
+    assert not any("customary" in s.text for s in account.sentences)
+
+
+@pytest.mark.parametrize("exposure", ["volume", "intensity"])
+def test_the_largest_fraction_of_all_exposures_counts(worked: tuple[Variation, list[Arrays]], exposure: str) -> None:
+    """With ratios of one exposure that differ between sets, under the variance that tables show."""
+    planned, arrays = worked
+    changed = [dict(part) for part in arrays]
+    for i in range(3):
+        changed[i][f"{exposure} estimate"] = arrays[i][f"{exposure} estimate"] * np.exp(0.1 * i)
+    rows = planned.finish(changed)
+    own = [p.y or 0 for p in rows.points if p.series == "fmi" and p.item == "stata" and p.exposure == exposure]
+    (row,) = [e for e in rows.estimates if e.estimand == "sets_needed"]
+    assert max(own) > 0.2
+    assert row.estimate == np.ceil(100 * max(own))
 
 
 def test_nelson_aalen_by_hand() -> None:

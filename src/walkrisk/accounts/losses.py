@@ -71,17 +71,7 @@ def _methods(view: View, declared: LossWeights) -> Iterator[str]:
         said.append(f"cut off at their percentiles {low:g} and {high:g}")
     if said:
         yield f"Weights were {' and '.join(said)}."
-    yield (
-        "Intervals take the estimation of the weights into account (stacked estimating equations); those that take the "
-        "weights as known stand beside. The weighted ratio stands for everyone eligible if loss did not depend on the "
-        "outcome among people with the same covariates, each of whom could have been followed."
-    )
-    if _dropped(view, declared):
-        yield (
-            "Some people who were followed up are not in the weighted model, as they lack a covariate of the outcome "
-            "model or were left out by a later exclusion. That the weighted ratio stands for everyone eligible also "
-            "needs these people to be like the others followed up with the same covariates."
-        )
+    yield from _assumed(view, declared)
     if declared.imputation:
         chosen = next(m for m in view.study.sensitivity.imputations if m.id == declared.imputation)
         yield (
@@ -97,6 +87,21 @@ def _methods(view: View, declared: LossWeights) -> Iterator[str]:
         )
     else:
         yield "People who lacked a covariate of the model of loss were not counted as eligible."
+
+
+def _assumed(view: View, declared: LossWeights) -> Iterator[str]:
+    """What intervals take into account, and on what assumptions the weighted ratio stands for everyone eligible."""
+    yield (
+        "Intervals take the estimation of the weights into account (stacked estimating equations); those that take the "
+        "weights as known stand beside. The weighted ratio stands for everyone eligible if loss did not depend on the "
+        "outcome among people with the same covariates, each of whom could have been followed."
+    )
+    if _dropped(view, declared):
+        yield (
+            "Some people who were followed up are not in the weighted model, as they lack a covariate of the outcome "
+            "model or were left out by a later exclusion. That the weighted ratio stands for everyone eligible also "
+            "needs these people to be like the others followed up with the same covariates."
+        )
 
 
 def _dropped(view: View, declared: LossWeights) -> bool:
@@ -289,8 +294,8 @@ def _weight_table(view: View, declared: LossWeights) -> Table:
         header=(Head("Weights"), *(Head(view.label(e)) for e in view.followed)),
         rows=tuple(rows),
         notes=(
-            "Effective sample size: the square of the sum of the weights over the sum of their squares, among people in "
-            "the weighted model; all else is of everyone followed up.",
+            "Effective sample size: the square of the sum of the weights over the sum of their squares, of people in "
+            "the weighted model. The distribution of the weights is that of everyone followed up.",
         ),
     )
 

@@ -10,6 +10,7 @@ from walkrisk.accounts.missing_data_figures import drawings
 from walkrisk.accounts.missing_data_words import (
     methods,
     name_of,
+    same_for_all,
     scale_of,
     shift_form,
     shifted_name,
@@ -80,6 +81,7 @@ def _sentences(view: View, declared: Imputation) -> Iterator[Sentence]:
         )
     for exposure in view.followed:
         yield from _ratio_sentence(view, declared, exposure)
+    yield from _sets_sentence(view, declared)
     yield from _convergence(view, declared)
     for delta in declared.deltas:
         for exposure in view.followed:
@@ -101,6 +103,25 @@ def _ratio_sentence(view: View, declared: Imputation, exposure: str) -> Iterator
         rr=ratio_of(row),
         main=ratio_of(view.main(exposure, level)),
         fmi=number_of(fmi, "y", "percent1"),
+    )
+
+
+def _sets_sentence(view: View, declared: Imputation) -> Iterator[Sentence]:
+    """That more sets are customary, where the fraction of missing information asks for more than were declared."""
+    needed = next(iter(view.rows(declared.id, exposure="", estimand="sets_needed")), None)
+    known = [p for p in view.points(declared.id, "fmi") if p.item == view.variance and p.y is not None]
+    if needed is None or not known or (needed.estimate or 0.0) <= declared.sets:
+        return
+    largest = max(known, key=lambda p: p.y or 0.0)
+    yield sentence(
+        "The customary number of imputed sets is at least a hundred times the largest fraction of missing information "
+        "(White, Royston and Wood): that fraction was {fmi} ({exposure}, {level}), which asks for {needed} sets; {m} "
+        "were declared.",
+        fmi=number_of(largest, "y", "percent1"),
+        exposure=words(view.label(largest.exposure)),
+        level=words(view.category(largest.exposure, largest.level)),
+        needed=number_of(needed, "estimate", "count"),
+        m=setting(declared.sets),
     )
 
 
@@ -159,17 +180,19 @@ def _tip_sentences(
         if not rows:
             return
         found[estimand] = rows[0]
+    same, apart = same_for_all(view, delta)
     if all(row.estimate is None for row in found.values()):
         yield sentence(
-            "No shift on this grid brought the ratio to no association, or changed whether its interval holds it "
-            "({exposure}, {level}; {name}).",
+            f"No shift on this grid{same} brought the ratio to no association, or changed whether its interval holds "
+            f"it ({{exposure}}, {{level}}; {{name}}){apart}.",
             **common,
         )
         return
     for estimand, does, does_not in TIPS:
         row = found[estimand]
         if row.estimate is None:
-            yield sentence(f"No shift on this grid {does_not} ({{exposure}}, {{level}}; {{name}}).", **common)
+            said = f"No shift on this grid{same} {does_not} ({{exposure}}, {{level}}; {{name}}){apart}."
+            yield sentence(said, **common)
         else:
             tip = number_of(row, "estimate", "fixed2")
             yield sentence(f"{does} at a shift of {{tip}} ({{exposure}}, {{level}}; {{name}}).", tip=tip, **common)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from walkrisk.accounts.account import View
 from walkrisk.accounts.facts import Form
 from walkrisk.estimates.results import Point
-from walkrisk.studies.missing_data import Delta, Imputation
+from walkrisk.studies.missing_data import Delta, Imputation, ancestors, outcome_of
 
 MODELS = {
     "pmm": "predictive mean matching from {donors} donors",
@@ -15,6 +15,10 @@ MODELS = {
     "binary": "logistic regression",
     "ordinal": "proportional odds",
     "nominal": "multinomial logistic regression",
+}
+LOOKED_AT = {
+    True: "Shifts that differ between categories are what the worst cases of loss to follow-up look at",
+    False: "Shifts that differ between categories, which worst cases of loss to follow-up look at, were not declared",
 }
 
 
@@ -51,17 +55,53 @@ def methods(view: View, declared: Imputation, found: Sequence[Point]) -> Iterato
         "derived was made again and quantiles were cut again; ratios were pooled by Rubin's rules with Barnard and "
         "Rubin's degrees of freedom."
     )
+    if found:
+        yield (
+            "The customary number of sets is at least 100 times the largest fraction of missing information (White, "
+            f"Royston and Wood, 2011, doi 10.1002/sim.4067); {declared.sets} were declared."
+        )
     if declared.delete_imputed_outcomes:
         yield (
             "People whose outcome was imputed helped to impute covariates and were then left out (von Hippel, 2007), "
             "which is valid where no auxiliary tells of the outcome beyond the covariates."
         )
+    yield from _shifts(view, declared)
+
+
+def _shifts(view: View, declared: Imputation) -> Iterator[str]:
+    """How values are shifted, and what a shift of the outcome cannot tell."""
     if declared.deltas:
         yield (
             "In variants that are not at random the imputed values of one variable were shifted in every cycle, with "
             "the same random numbers at each shift; tipping points are by linear interpolation between the shifts of "
             "the grid."
         )
+    if any(is_of_outcome(view, delta) for delta in declared.deltas):
+        looked_at = LOOKED_AT[_worst(view)]
+        yield (
+            "A shift of the outcome is the same for everyone whose outcome was imputed, in all categories of the "
+            "exposure alike, so that it moves the risks of all categories together and may hardly move their ratio: a "
+            f"ratio that keeps its side says little about loss that differs between categories. {looked_at}."
+        )
+
+
+def is_of_outcome(view: View, delta: Delta) -> bool:
+    """Whether what is shifted is the outcome of the main analysis, or what it is derived from."""
+    outcome = view.study.outcomes[outcome_of(view.study)]
+    names = {name for name in (outcome.variable, outcome.event, outcome.time) if name}
+    return delta.variable in names.union(*(ancestors(view.study, name) for name in names))
+
+
+def same_for_all(view: View, delta: Delta) -> tuple[str, str]:
+    """What is said with a grid of the outcome without a tipping point, in the middle and at the end; else nothing."""
+    if not is_of_outcome(view, delta):
+        return "", ""
+    looked_at = LOOKED_AT[_worst(view)]
+    return ", the same in all categories of the exposure,", f"; {looked_at[:1].lower()}{looked_at[1:]}"
+
+
+def _worst(view: View) -> bool:
+    return bool(view.study.sensitivity.worst_cases)
 
 
 def variant_ends(delta: Delta) -> tuple[float, float]:
