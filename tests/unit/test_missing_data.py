@@ -406,6 +406,7 @@ def test_the_largest_fraction_of_all_exposures_counts(worked: tuple[Variation, l
     changed = [dict(part) for part in arrays]
     for i in range(3):
         changed[i][f"{exposure} estimate"] = arrays[i][f"{exposure} estimate"] * np.exp(0.1 * i)
+        changed[i][f"{exposure} std_error"] = arrays[i][f"{exposure} std_error"] * [1.0, 0.5]
     rows = planned.finish(changed)
     own = [p.y or 0 for p in rows.points if p.series == "fmi" and p.item == "stata" and p.exposure == exposure]
     (row,) = [e for e in rows.estimates if e.estimand == "sets_needed"]
