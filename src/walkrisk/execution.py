@@ -6,13 +6,16 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Any, TypeVar
 
-from walkrisk.errors import UsageFault
+from walkrisk.errors import DataFault, ModelFault, StudyFault, UsageFault, WalkriskError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,6 +44,71 @@ def in_order(
             pool.shutdown(cancel_futures=True)  # what has not begun need not be
             raise
     return results
+
+
+def in_order_apart(
+    tasks: Sequence[tuple[str, Callable[[], T]]], *, jobs: int = 1, progress: Callable[[str, int, int], None]
+) -> list[T]:
+    """As `in_order`, but side by side in processes, for long work that keeps the interpreter busy.
+
+    A process is a copy of this one (a fork), so that tasks may be any functions of whatever is in memory; what they
+    return is sent back. Where the system has no sound fork (anything but Linux), in threads. Raises what a task raises
+    of the input's faults, as UsageFault, StudyFault, DataFault or ModelFault, and UsageFault where a process died.
+    """
+    if jobs <= 1 or sys.platform != "linux":
+        return in_order(tasks, jobs=jobs, progress=progress)
+    _FORKED[:] = [task for _, task in tasks]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: the copies use none of them
+            fork = multiprocessing.get_context("fork")
+            with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_leave_with_parent) as pool:
+                work = [(title, partial(_sent_back, future)) for (title, _), future in _submitted(pool, tasks)]
+                try:
+                    return in_order(work, progress=progress)
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    for worker in multiprocessing.active_children():
+                        worker.terminate()
+                    raise
+    except BrokenProcessPool:
+        raise UsageFault(
+            "A process at work died, mostly of lack of memory; give the same command again with fewer --jobs: what was "
+            "finished is kept."
+        ) from None
+    finally:
+        _FORKED.clear()
+
+
+_FORKED: list[Callable[[], Any]] = []  # the tasks of the processes forked now; they inherit the list
+_KINDS = (UsageFault, StudyFault, DataFault, ModelFault)
+Answer = tuple[
+    Any, int, tuple[str, ...]
+]  # what a task returned; or the place of its fault in _KINDS, and its sentences
+
+
+def _submitted(
+    pool: ProcessPoolExecutor, tasks: Sequence[tuple[str, Callable[[], T]]]
+) -> Iterator[tuple[tuple[str, Callable[[], T]], Future[Answer]]]:
+    for place, task in enumerate(tasks):
+        yield task, pool.submit(_in_fork, place)
+
+
+def _in_fork(place: int) -> Answer:
+    try:
+        return _FORKED[place](), -1, ()
+    except WalkriskError as fault:
+        kind = next((i for i, c in enumerate(_KINDS) if isinstance(fault, c)), None)
+        if kind is None:
+            raise
+        return None, kind, fault.faults
+
+
+def _sent_back(future: Future[Answer]) -> Any:
+    result, kind, faults = future.result()
+    if kind >= 0:
+        raise _KINDS[kind](faults)
+    return result
 
 
 def as_finished(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import threading
 import time
@@ -10,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from distributed import LocalCluster
 
-from walkrisk.errors import UsageFault
-from walkrisk.execution import as_finished, in_order
+from walkrisk.errors import ModelFault, UsageFault
+from walkrisk.execution import as_finished, in_order, in_order_apart
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
@@ -87,3 +89,37 @@ def test_a_cluster_does_the_same(work: ModuleType) -> None:
 def test_a_cluster_that_does_not_answer_is_a_usage_fault() -> None:
     with pytest.raises(UsageFault, match="tcp://host:port"):
         list(as_finished(abs, [1], cluster="nonsense://x"))
+
+
+def test_tasks_apart_see_what_is_in_memory_and_come_back_in_order() -> None:
+    big = np.arange(1000.0)
+    tasks = [(f"task {i}", lambda i=i: (os.getpid(), big * i)) for i in range(6)]
+    said: list[tuple[str, int, int]] = []
+    found = in_order_apart(tasks, jobs=2, progress=lambda *at: said.append(at))
+    for i, (_, values) in enumerate(found):
+        np.testing.assert_array_equal(values, big * i)
+    assert said == [(f"task {i}", i, 6) for i in range(6)]
+    if sys.platform == "linux":
+        assert os.getpid() not in {pid for pid, _ in found}
+
+
+class Peculiar(ModelFault):
+    """A fault whose constructor takes other arguments, so that it could not be sent between processes as it is."""
+
+    def __init__(self, where: int, sentence: str) -> None:
+        super().__init__(f"{where}: {sentence}")
+
+
+def test_a_fault_apart_keeps_its_kind_and_its_sentences() -> None:
+    def fails() -> None:
+        raise Peculiar(3, "cannot be fitted; choose another.")
+
+    with pytest.raises(ModelFault, match="3: cannot be fitted; choose another"):
+        in_order_apart([("fine", lambda: None), ("fails", fails)], jobs=2, progress=lambda *at: None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only forked processes can die alone")
+def test_a_process_that_dies_is_said_with_a_way_out() -> None:
+    with pytest.raises(UsageFault, match="fewer --jobs"):
+        in_order_apart([("fine", lambda: 1), ("dies", lambda: os._exit(9))], jobs=2, progress=lambda *at: None)
+    assert in_order_apart([("again", lambda: 2)], jobs=2, progress=lambda *at: None) == [2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from walkrisk.execution import in_order
+from walkrisk.execution import in_order, in_order_apart
 from walkrisk.reports.kept import KeptParts
 from walkrisk.studies.bench import Rows
 from walkrisk.studies.fitting import NoEstimate
@@ -19,7 +19,7 @@ def sensitivity_rows(
 ) -> list[Rows]:
     """The rows of every planned sensitivity analysis, the same whatever `jobs` and whatever was kept before."""
     work = [(f"{v.title}: {part.title}", partial(_carried_out, v.id, part, kept)) for v in planned for part in v.parts]
-    done = iter(in_order(work, jobs=jobs, progress=progress))
+    done = iter(in_order_apart(work, jobs=jobs, progress=progress))
     ends = [(v.title, partial(_finished, v, [next(done) for _ in v.parts])) for v in planned]
     return in_order(ends, jobs=jobs, progress=progress)
 
