@@ -15,6 +15,7 @@ from walkrisk.accounts.account import Account, View
 from walkrisk.accounts.facts import Fact, Sentence
 from walkrisk.estimates.results import Diagnostic, Point, Specification
 from walkrisk.estimates.rows import Estimate
+from walkrisk.studies.kinds import category_names
 
 FILES: Mapping[type, str] = {
     Estimate: "estimates.csv",
@@ -146,6 +147,7 @@ def names_of(view: View) -> set[str]:
     """Every name that may hold a number: categories, labels of variables and exposures."""
     names = {view.category(e, c) for e in view.followed for c in (view.reference(e), *view.levels(e))}
     names |= {view.label(e) for e in view.followed}
+    names |= {name for e in view.study.exposures for name in category_names(view.study, e)}
     names |= {f"{sign}{cut:g}" for e in view.study.exposures.values() for cut in e.cuts for sign in "<≥"}
     for variable in view.variables.values():
         names |= {variable.label, *(variable.levels or {}).values()}
