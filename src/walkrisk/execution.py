@@ -63,7 +63,7 @@ def in_order_apart(
             warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: the copies use none of them
             fork = multiprocessing.get_context("fork")
             with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_leave_with_parent) as pool:
-                work = [(title, partial(_sent_back, future)) for (title, _), future in _submitted(pool, tasks)]
+                work = [(title, partial(_sent_back, pool.submit(_in_fork, i))) for i, (title, _) in enumerate(tasks)]
                 try:
                     return in_order(work, progress=progress)
                 except BaseException:
@@ -85,13 +85,6 @@ _KINDS = (UsageFault, StudyFault, DataFault, ModelFault)
 Answer = tuple[
     Any, int, tuple[str, ...]
 ]  # what a task returned; or the place of its fault in _KINDS, and its sentences
-
-
-def _submitted(
-    pool: ProcessPoolExecutor, tasks: Sequence[tuple[str, Callable[[], T]]]
-) -> Iterator[tuple[tuple[str, Callable[[], T]], Future[Answer]]]:
-    for place, task in enumerate(tasks):
-        yield task, pool.submit(_in_fork, place)
 
 
 def _in_fork(place: int) -> Answer:

@@ -24,7 +24,7 @@ from walkrisk.execution import in_order
 from walkrisk.reports.kept import KeptParts
 from walkrisk.runs.sensitivity import sensitivity_rows
 from walkrisk.studies.analyse import carry_out, evalues, tasks
-from walkrisk.studies.bench import Bench, Rows, make_bench, variable_of
+from walkrisk.studies.bench import Bench, Rows, joined, make_bench, variable_of
 from walkrisk.studies.names import outcome_variables, source_variables
 from walkrisk.studies.sensitivity import declares_any
 from walkrisk.studies.study import Characteristics, Study
@@ -104,22 +104,21 @@ def compute(
 
             with threadpool_limits(1):  # small products: threads cost more than they give, and change the last digits
                 rows += sensitivity_rows(planned, jobs=jobs, progress=progress, kept=kept)
-    estimates = [e for r in rows for e in r.estimates]
-    fits = tuple(d for r in rows for d in r.diagnostics)
+    found = joined(rows)
     results = Results(
-        estimates=(*estimates, *evalues(study, estimates, fits)),
-        curves=tuple(c for r in rows for c in r.curves),
+        estimates=(*found.estimates, *evalues(study, found.estimates, found.diagnostics)),
+        curves=found.curves,
         flow=cohort.flow,
-        cutpoints=tuple(dict.fromkeys(c for r in rows for c in r.cutpoints)),
+        cutpoints=tuple(dict.fromkeys(found.cutpoints)),
         characteristics=(
             *_outcome(bench),
             *(c for d in study.characteristics for c in _characteristics(bench, d)),
-            *(c for r in rows for c in r.characteristics),
+            *found.characteristics,
         ),
-        diagnostics=fits,
+        diagnostics=found.diagnostics,
         histograms=_histograms(bench),
-        points=tuple(p for r in rows for p in r.points),
-        specifications=tuple(s for r in rows for s in r.specifications),
+        points=found.points,
+        specifications=found.specifications,
     )
     return Computed(results, cohort, warnings)
 

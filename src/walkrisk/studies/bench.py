@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,11 @@ class Rows:
     points: tuple[Point, ...] = ()
     specifications: tuple[Specification, ...] = ()
     characteristics: tuple[Characteristic, ...] = ()
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Rows of every kind one after the other."""
+    return Rows(**{f.name: tuple(row for part in parts for row in getattr(part, f.name)) for f in fields(Rows)})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from walkrisk.estimates.results import Diagnostic, Point
 from walkrisk.estimates.rows import CurvePoint, Estimate
 from walkrisk.sensitivity.confounding import array_approach, contour, evalue_curve, is_rare
 from walkrisk.sensitivity.evalue import EValue, bias_factor, evalue, risk_ratio_of
-from walkrisk.studies.bench import Bench, Rows, variable_of
+from walkrisk.studies.bench import Bench, Rows, joined, variable_of
 from walkrisk.studies.confounding import Benchmarks, ConfounderArray, Contours, EValueCurves
 from walkrisk.studies.curves import curve_rows
 from walkrisk.studies.fitting import sentence_of, with_warning
@@ -71,15 +71,6 @@ def _whole(declared: Whole, bench: Bench, rows_of: Callable[[str], Rows]) -> Var
     """A variation without parts: the rows of one exposure after the other."""
     followed = declared.exposures or exposures_of(bench.study)
     return Variation(declared.id, declared.title, (), lambda _: joined([rows_of(exposure) for exposure in followed]))
-
-
-def joined(parts: Sequence[Rows]) -> Rows:
-    """Rows one after the other."""
-    return Rows(
-        estimates=tuple(e for part in parts for e in part.estimates),
-        diagnostics=tuple(d for part in parts for d in part.diagnostics),
-        points=tuple(p for part in parts for p in part.points),
-    )
 
 
 # ---------------------------------------------------------------- E-values

@@ -18,7 +18,7 @@ from walkrisk.variations import (
     selection,
 )
 from walkrisk.variations.ground import Ground
-from walkrisk.variations.variation import Variation
+from walkrisk.variations.variation import Variation, raise_together
 
 PLANS: tuple[Callable[[Ground], Iterator[Variation]], ...] = (
     missing_data.plan,
@@ -43,6 +43,5 @@ def every_variation(ground: Ground) -> list[Variation]:
             planned += plan(ground)
         except WalkriskError as fault:
             faults.append(fault)
-    if faults:
-        raise type(faults[0])([sentence for fault in faults for sentence in fault.faults])
+    raise_together(faults)
     return planned

@@ -14,7 +14,7 @@ from walkrisk.cohorts.cohort import Variable
 from walkrisk.estimates.disclosure import RATIOS
 from walkrisk.estimates.results import Diagnostic, Point
 from walkrisk.studies.analyse import ratio_rows
-from walkrisk.studies.bench import Bench, Rows, make_bench, variable_of
+from walkrisk.studies.bench import Bench, Rows, joined, make_bench, variable_of
 from walkrisk.studies.robustness import Change, OtherForms
 from walkrisk.studies.robustness_checks import variances_for
 from walkrisk.studies.study import Exposure, RatioAnalysis
@@ -38,11 +38,7 @@ def _rows(ground: Ground, declared: OtherForms, parts: Sequence[Arrays]) -> Rows
             found += [_by_method(ground, declared, exposure, m, RATIOS) for m in declared.methods]
         found += [_by_method(ground, declared, exposure, m, ("risk_difference",)) for m in declared.differences]
         found += [_as_number(ground, declared, exposure, change) for change in _changes(ground, declared, exposure)]
-    return Rows(
-        estimates=tuple(e for r in found for e in r.estimates),
-        diagnostics=tuple(d for r in found for d in r.diagnostics),
-        points=tuple(p for r in found for p in r.points),
-    )
+    return joined(found)
 
 
 def _by_method(ground: Ground, declared: OtherForms, exposure: str, method: Method, kinds: Sequence[str]) -> Rows:

@@ -28,7 +28,7 @@ from walkrisk.sensitivity.calibration import (
     measured_by_days,
 )
 from walkrisk.sensitivity.reliability import PersonDays, person_days, reliability
-from walkrisk.studies.bench import Bench, Rows, variable_of
+from walkrisk.studies.bench import Bench, Rows, joined, variable_of
 from walkrisk.studies.fitting import NoEstimate, choice_of
 from walkrisk.studies.kinds import categorical
 from walkrisk.studies.measurement import Calibration, Reliability
@@ -52,7 +52,7 @@ from walkrisk.variations.measured import (
 )
 from walkrisk.variations.misclassified import misclassified
 from walkrisk.variations.simex import extrapolated
-from walkrisk.variations.variation import Arrays, Part, Variation
+from walkrisk.variations.variation import Arrays, Part, Variation, whichever_can
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -63,7 +63,6 @@ CALIBRATED, TOGETHER = "calibrated", "calibrated together"  # strata of rows, it
 def plan(ground: Ground) -> Iterator[Variation]:
     """Every declared analysis of measurement error. Raises DataFault for those these data make impossible."""
     s = ground.study.sensitivity
-    faults: list[str] = []
     for one in s.reliabilities:
         yield Variation(one.id, one.title, (), partial(_reliabilities, ground, one))
     work: list[tuple[str, Callable[[], Variation]]] = [
@@ -71,13 +70,16 @@ def plan(ground: Ground) -> Iterator[Variation]:
         *((f"simex ({x.id})", partial(extrapolated, ground, x)) for x in s.simex),
         *((f"misclassified_outcomes ({o.id})", partial(misclassified, ground, o)) for o in s.misclassified_outcomes),
     ]
-    for key, made in work:
-        try:
-            yield made()
-        except (DataFault, ValueError) as fault:
-            faults += [f"sensitivity.{key}: {said}" for said in getattr(fault, "faults", [str(fault)])]
-    if faults:
-        raise DataFault(faults)
+    yield from whichever_can(partial(_keyed, key, made) for key, made in work)
+
+
+def _keyed(key: str, made: Callable[[], Variation]) -> Variation:
+    """A variation whose faults say which declaration they are of."""
+    try:
+        return made()
+    except (DataFault, ValueError) as fault:
+        said = getattr(fault, "faults", [str(fault)])
+        raise DataFault([f"sensitivity.{key}: {sentence}" for sentence in said]) from None
 
 
 # ---------------------------------------------------------------- reliability
@@ -167,16 +169,6 @@ def _unreliable(row: Estimate, persons: PersonDays, said: str) -> Diagnostic:
         max_fitted_risk=None,
         log_likelihood=None,
         warnings=said,
-    )
-
-
-def joined(found: Sequence[Rows]) -> Rows:
-    """Rows of several exposures as those of one analysis."""
-    return Rows(
-        estimates=tuple(e for r in found for e in r.estimates),
-        cutpoints=tuple(c for r in found for c in r.cutpoints),
-        diagnostics=tuple(d for r in found for d in r.diagnostics),
-        points=tuple(p for r in found for p in r.points),
     )
 
 

@@ -13,7 +13,7 @@ from walkrisk.errors import DataFault
 from walkrisk.estimates.results import Diagnostic
 from walkrisk.estimates.rows import Estimate
 from walkrisk.studies.analyse import ratio_rows
-from walkrisk.studies.bench import Bench, Rows
+from walkrisk.studies.bench import Bench, Rows, joined
 from walkrisk.studies.fitting import NoEstimate
 from walkrisk.studies.robustness_checks import MOST_LEVELS
 from walkrisk.studies.selection import LeaveOneOut, NegativeControl
@@ -140,8 +140,4 @@ def _controlled(ground: Ground, declared: NegativeControl, parts: Sequence[Array
             found.append(ratio_rows(ground.bench, variant, exposure))
         except NoEstimate as none:
             found.append(Rows(diagnostics=(none.diagnostic,)))
-    return Rows(
-        estimates=tuple(e for r in found for e in r.estimates),
-        cutpoints=tuple(c for r in found for c in r.cutpoints),
-        diagnostics=tuple(d for r in found for d in r.diagnostics),
-    )
+    return joined(found)

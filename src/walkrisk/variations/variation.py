@@ -42,5 +42,10 @@ def whichever_can(works: Iterable[Callable[[], Variation]]) -> Iterator[Variatio
             yield work()
         except WalkriskError as fault:
             faults.append(fault)
+    raise_together(faults)
+
+
+def raise_together(faults: Sequence[WalkriskError]) -> None:
+    """Raises the sentences of all faults as one of the first one's kind; nothing without any."""
     if faults:
         raise type(faults[0])([sentence for fault in faults for sentence in fault.faults])
