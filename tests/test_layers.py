@@ -33,6 +33,7 @@ WAY = (
     ("variations",),
     ("accounts",),
     ("runs",),
+    ("commands",),
     ("cli",),
     ("__init__", "__main__"),
 )

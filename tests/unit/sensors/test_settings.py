@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from walkrisk.cli import reference_study
+from walkrisk.commands.arguments import reference_study
 from walkrisk.errors import StudyFault, UsageFault
 from walkrisk.sensors.settings import SensorSettings, load_settings, notes_of, sensors_schema, settings_table
 
