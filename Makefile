@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help reproduce sensitivity test check fix lock clean
+.PHONY: help reproduce sensitivity test check fix docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,10 @@ fix: .venv/.dev ## format, and mend what the linter can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+docs: .venv/.dev ## the documentation site, docs/_build/html/index.html; opens from disk
+	$(BIN)/python -m sphinx -nW --keep-going -q -b html -d docs/_build/trees docs docs/_build/html $(ARGS)
+	@echo "The site is docs/_build/html/index.html"
+
 LOCK = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet $(ARGS)
 
@@ -48,7 +52,7 @@ lock: ## pin the dependencies anew after a change of pyproject.toml (needs uv; A
 		--output-file requirements/dev.lock
 
 clean: ## remove the environment, caches and builds (reports stay)
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist docs/_build
 	find src tests analyses benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Set-up, in three steps that each run again when what they are made from has changed.
