@@ -26,7 +26,7 @@ sensitivity: .venv/.ready ## the same with every sensitivity analysis, some minu
 	@echo "The report is $(OUT)/report.html"
 
 test: .venv/.dev ## the whole test suite (ARGS="-k quartile" for a part)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: .venv/.dev ## format, lint, types and layers; never edits a file
 	$(BIN)/ruff format --check
