@@ -171,10 +171,17 @@ def _key(hint: Any, key: str, where: str, faults: list[str]) -> Any:
     return key
 
 
-def json_schema(cls: type, *, title: str) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a declaration class, for editors that check and complete TOML."""
+def json_schema(cls: type, *, title: str, common: Mapping[str, str] = types.MappingProxyType({})) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a declaration class, for editors that check and complete TOML.
+
+    `common` says what keys mean that have no `doc` of their own, wherever they stand.
+    """
     definitions: dict[str, Any] = {}
     top = _schema_object(cls, definitions)
+    for table in (top, *definitions.values()):
+        for key, schema in table["properties"].items():
+            if key in common:
+                schema.setdefault("description", common[key])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **top, "$defs": definitions}
 
 
@@ -186,6 +193,9 @@ def _schema_object(cls: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         schema = _schema(hints[f.name], definitions)
         if f.metadata.get("doc"):
             schema = {**schema, "description": f.metadata["doc"]}
+        default = as_table(f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default)
+        if default is not dataclasses.MISSING and default not in (None, "", [], {}):
+            schema = {**schema, "default": default}
         properties[key_of(f)] = schema
         if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             required.append(key_of(f))

@@ -37,7 +37,7 @@ class ValidDay:
 class DayCount:
     """How many days have a known value of any of these activities."""
 
-    any_of: tuple[Name, ...]
+    any_of: tuple[Name, ...] = option(doc="Activities of which one must have a known value.")
     days: Literal["recorded", "valid"] = option(
         "recorded", doc="All recorded days, or those passing the valid-day rule."
     )
@@ -51,8 +51,8 @@ class DayCount:
 class DayMean:
     """Mean minutes a day of one activity."""
 
-    of: Name
-    days: Literal["recorded", "valid"] = "valid"
+    of: Name = option(doc="The activity.")
+    days: Literal["recorded", "valid"] = option("valid", doc="All recorded days, or those passing the valid-day rule.")
     label: str = ""
     unit: str = "min/day"
     decimals: int = 1

@@ -19,7 +19,7 @@ BoolArray = npt.NDArray[np.bool_]
 class Condition:
     """What must hold of one variable for a person to stay; all limits given must hold together."""
 
-    variable: Name
+    variable: Name = option(doc="The column or variable that is looked at.")
     equals: float | None = option(None, doc="Keep this value only.")
     not_equals: float | None = option(None, doc="Keep all but this value.")
     one_of: tuple[float, ...] = option((), doc="Keep these values only.")
@@ -34,10 +34,10 @@ class Condition:
 class Exclusion:
     """One step of the participant flow: people stay if every condition holds and every `known` variable is known."""
 
-    id: Name
+    id: Name = option(doc="Name of the step in flow.csv.")
     reason: str = option(doc="Why people leave at this step, as the flow chart says it.")
     require: tuple[Condition, ...] = ()
-    known: tuple[Name, ...] = ()
+    known: tuple[Name, ...] = option((), doc="Columns and variables whose value must be known.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Copy(Described):
 
     op: Literal["copy"]
     source: Name = option(key="from")
-    multiply: float = 1.0
+    multiply: float = option(1.0, doc="Factor, such as 60 from hours to minutes.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +45,8 @@ class Recode(Described):
 
     op: Literal["recode"]
     source: Name = option(key="from")
-    map: Mapping[int, int] = option()
-    otherwise: Literal["missing", "keep"] = "missing"
+    map: Mapping[int, int] = option(doc="Old code -> new code.")
+    otherwise: Literal["missing", "keep"] = option("missing", doc="What becomes of codes that `map` does not name.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class AtLeast(Described):
 
     op: Literal["at_least"]
     source: Name = option(key="from")
-    threshold: float = option()
+    threshold: float = option(doc="The least value that counts as 1.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,8 @@ class Gated(Described):
     """
 
     op: Literal["gated"]
-    gate: Name
-    item: Name
+    gate: Name = option(doc="The earlier question.")
+    item: Name = option(doc="The later question, asked of those who said yes.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class AllOf(Described):
 
     op: Literal["all_of"]
     sources: tuple[Name, ...] = option(key="from")
-    known_if: Name | None = None
+    known_if: Name | None = option(None, doc="Where this is missing, so is the result.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +109,8 @@ class Difference(Described):
 
     op: Literal["difference"]
     source: Name = option(key="from")
-    minus: Name = option()
-    divide_by: float = 1.0
+    minus: Name = option(doc="What is taken off.")
+    divide_by: float = option(1.0, doc="365 makes years of days.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +118,8 @@ class Ratio(Described):
     """Sum of weight x part, divided by the total: person-level intensity as a ratio of means."""
 
     op: Literal["ratio_of_means"]
-    weights: Mapping[Name, float]
-    total: Name
+    weights: Mapping[Name, float] = option(doc="Part -> its weight, such as minutes of slow walking -> its MET.")
+    total: Name = option(doc="What the weighted sum is divided by.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +128,9 @@ class Fill(Described):
 
     op: Literal["fill"]
     source: Name = option(key="from")
-    value: float = option()
-    where: Name = option()
-    equals: float = option()
+    value: float = option(doc="What is put in.")
+    where: Name = option(doc="The column or variable that decides.")
+    equals: float = option(doc="Its value where the source is filled in.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +138,9 @@ class EventBy(Described):
     """1 if the event happened at or before `horizon`, 0 if followed up to it, missing if censored earlier."""
 
     op: Literal["event_by"]
-    event: Name
-    time: Name
-    horizon: float
+    event: Name = option(doc="1 where the event happened by the end of follow-up.")
+    time: Name = option(doc="Follow-up time.")
+    horizon: float = option(doc="In the unit of `time`.")
 
 
 Derivation = Copy | Recode | AtLeast | Gated | Coalesce | AnyOf | AllOf | Sum | Difference | Ratio | Fill | EventBy

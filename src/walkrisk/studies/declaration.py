@@ -19,7 +19,7 @@ from walkrisk.studies.method_checks import Combination, check_bootstrap, check_c
 from walkrisk.studies.section_checks import check_sections
 from walkrisk.studies.sensitivity_checks import check_sensitivity
 from walkrisk.studies.study import RatioAnalysis, Study
-from walkrisk.studies.vocabulary import COX, MANTEL_HAENSZEL, REGRESSIONS, estimand_asked, estimand_of
+from walkrisk.studies.vocabulary import COMMON_KEYS, COX, MANTEL_HAENSZEL, REGRESSIONS, estimand_asked, estimand_of
 
 SENSITIVITY_FILE = "sensitivity.toml"
 OWN_IDS = ("flow", "tests", "published_ratios", "published_facts", "diagnostics")  # every report may have these
@@ -54,7 +54,7 @@ def study_from(table: Mapping[str, Any]) -> Study:
 
 def study_schema() -> dict[str, Any]:
     """JSON Schema of study.toml, for editors."""
-    return json_schema(Study, title="walkrisk study declaration")
+    return json_schema(Study, title="walkrisk study declaration", common=COMMON_KEYS)
 
 
 def contracts(study: Study) -> tuple[ColumnContract, ...]:

@@ -78,7 +78,7 @@ class SplineOption(Choice):
     """A restricted cubic spline: the ratio between two values of the exposure."""
 
     op: Literal["spline"]
-    knot_percentiles: tuple[float, ...] = (10.0, 50.0, 90.0)
+    knot_percentiles: tuple[float, ...] = option((10.0, 50.0, 90.0), doc="Percentiles at which the knots stand.")
     knots: int | None = option(None, doc="A number of knots, placed by Harrell's rule, instead of percentiles.")
 
 
@@ -87,9 +87,9 @@ class CovariatesOption(Choice):
     """Other covariates: those of another model, or of the study's with some added, dropped or replaced."""
 
     op: Literal["covariates"]
-    model: Name | None = None
-    add: tuple[Name, ...] = ()
-    drop: tuple[Name, ...] = ()
+    model: Name | None = option(None, doc="Another model of the study instead.")
+    add: tuple[Name, ...] = option((), doc="Covariates added.")
+    drop: tuple[Name, ...] = option((), doc="Covariates left out.")
     replace: Mapping[Name, Name] = option(factory=dict, doc="Covariate -> the variable put in its place.")
 
 
@@ -98,7 +98,7 @@ class MethodOption(Choice):
     """Another estimator."""
 
     op: Literal["method"]
-    method: Method
+    method: Method = option(doc="The estimator instead.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ class OutcomeOption(Choice):
     """Another outcome."""
 
     op: Literal["outcome"]
-    outcome: Name
+    outcome: Name = option(doc="The outcome instead; one of [outcomes].")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,9 @@ class MissingDataOption(Choice):
     """Another approach to missing covariates."""
 
     op: Literal["missing_data"]
-    approach: Literal["indicator", "imputed"]
+    approach: Literal["indicator", "imputed"] = option(
+        doc="indicator: unknown as a level; imputed: pooled over imputed sets."
+    )
     imputation: Name | None = option(None, doc="imputed: the id of one of sensitivity.imputations.")
     sets: int = option(5, doc="imputed: how many of its sets are used.")
     variables: tuple[Name, ...] = option(

@@ -52,7 +52,7 @@ class TriangularPrior:
 
     op: Literal["triangular"]
     low: float
-    mode: float
+    mode: float = option(doc="The most likely value.")
     high: float
 
     def prior(self) -> Prior:
@@ -70,8 +70,8 @@ class TrapezoidalPrior:
 
     op: Literal["trapezoidal"]
     low: float
-    lower_mode: float
-    upper_mode: float
+    lower_mode: float = option(doc="From here on values are equally likely ...")
+    upper_mode: float = option(doc="... up to here.")
     high: float
 
     def prior(self) -> Prior:
@@ -89,8 +89,8 @@ class BetaPrior:
     """The beta distribution, as after a - 1 of a + b - 2 people."""
 
     op: Literal["beta"]
-    a: float
-    b: float
+    a: float = option(doc="First shape, above 0.")
+    b: float = option(doc="Second shape, above 0.")
 
     def prior(self) -> Prior:
         """The distribution."""

@@ -46,15 +46,11 @@ class Comparison:
     title: str
     exposures: tuple[Name, ...]
     model: Name
-    methods: tuple[Method, ...] = (
-        "modified_poisson",
-        "log_binomial",
-        "standardisation_logistic",
-        "iptw",
-        "aipw",
-        "logistic",
+    methods: tuple[Method, ...] = option(
+        ("modified_poisson", "log_binomial", "standardisation_logistic", "iptw", "aipw", "logistic"),
+        doc="Methods set side by side, in this order.",
     )
-    estimand: Estimand = "risk_ratio"
+    estimand: Estimand = option("risk_ratio", doc="What every method estimates.")
     outcome: Name | None = None
     variance: VarianceName | None = None
     weighted: bool = option(False, doc="Use the design's weights.")
@@ -83,8 +79,10 @@ class Substitution:
     analysis: Name = option(doc="Name of the analysis in the results.")
     title: str
     parts: tuple[Name, ...] = option(doc="Variables that share one unit of time.")
-    amounts: tuple[float, ...] = (30.0,)
-    kind: Literal["isotemporal", "compositional"] = "isotemporal"
+    amounts: tuple[float, ...] = option((30.0,), doc="How much time is moved, in the unit of the parts.")
+    kind: Literal["isotemporal", "compositional"] = option(
+        "isotemporal", doc="Linear in the parts, or in the log ratios of the composition."
+    )
     model: Name = option(doc="The covariates.")
     method: Curved | None = None
     outcome: Name | None = None

@@ -21,10 +21,10 @@ Kind = Literal["id", "code", "category", "boolean", "integer", "number", "date"]
 class About:
     """What the study is."""
 
-    id: Name
-    title: str
-    question: str = ""
-    population: str = ""
+    id: Name = option(doc="Short name of the study.")
+    title: str = option(doc="Title of the report.")
+    question: str = option("", doc="The question in a sentence, for the report.")
+    population: str = option("", doc="Who was studied, for the report.")
     exposure_words: str = option("", doc="What the exposures are, for titles and notes.")
     outcome_words: str = option("", doc="What the outcome is, for titles and notes.")
     reference: str = option("", doc="The publication the study follows, with DOI.")
@@ -35,23 +35,27 @@ class About:
 class Column:
     """A column contract of the source file."""
 
-    kind: Kind
-    codes: tuple[int, ...] = ()
-    categories: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
+    kind: Kind = option(doc="What the column holds; decides how it is read and checked.")
+    codes: tuple[int, ...] = option((), doc="Of kind code: the whole numbers that may occur.")
+    categories: tuple[str, ...] = option(
+        (), doc="Of kind category: the texts that may occur; held as 1, 2, ... in this order."
+    )
+    minimum: float | None = option(None, doc="Smallest value that may occur.")
+    maximum: float | None = option(None, doc="Largest value that may occur.")
     missing_codes: tuple[float, ...] = option((), doc="Numbers that mean missing in this column.")
     unit: str = ""
-    meaning: str = ""
-    labels: Mapping[int, str] = option(factory=dict)
-    required: bool = True
+    meaning: str = option("", doc="What the column is, for people.")
+    labels: Mapping[int, str] = option(factory=dict, doc="Code -> its name.")
+    required: bool = option(
+        True, doc="Whether the file must have the column; else an absent one is missing for everyone."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """A 0/1 outcome, with follow-up time where hazards are modelled."""
 
-    variable: Name
+    variable: Name = option(doc="A column or variable of 0, 1 and missing.")
     label: str
     event_word: str = option("cases", doc="What an event is called in tables.")
     time: Name | None = option(None, doc="Follow-up time, for Cox models and horizons.")
@@ -62,7 +66,7 @@ class Outcome:
 class Exposure:
     """An exposure: a variable cut into categories, taken as it is, or a crossing of two others."""
 
-    variable: Name | None = None
+    variable: Name | None = option(None, doc="The column or variable; without one `cross` makes joint groups.")
     cross: tuple[Name, ...] = option((), doc="Two exposures whose categories are crossed into joint groups.")
     label: str = ""
     unit: str = ""
@@ -80,7 +84,9 @@ class Exposure:
 class Model:
     """A covariate set."""
 
-    covariates: tuple[Name, ...] = ()
+    covariates: tuple[Name, ...] = option(
+        (), doc="Columns or variables adjusted for; those with levels are factors, others linear."
+    )
     label: str = ""
 
 
@@ -88,21 +94,21 @@ class Model:
 class Design:
     """How people were sampled, for weighted and design-based analyses."""
 
-    weights: Name | None = None
-    strata: Name | None = None
-    psu: Name | None = None
-    cluster: Name | None = None
+    weights: Name | None = option(None, doc="Column or variable of sampling weights.")
+    strata: Name | None = option(None, doc="That of the sampling strata.")
+    psu: Name | None = option(None, doc="That of the primary sampling units.")
+    cluster: Name | None = option(None, doc="That of clusters, for cluster-robust variances.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What holds for every analysis unless it says otherwise."""
 
-    outcome: Name
-    method: Method = "modified_poisson"
+    outcome: Name = option(doc="The outcome of every analysis that names no other; one of [outcomes].")
+    method: Method = option("modified_poisson", doc="Estimator of every analysis that names no other.")
     estimand: Estimand | None = option(None, doc="What ratio analyses estimate, where the method leaves it open.")
     variances: tuple[VarianceName, ...] = option(("HC0",), doc="Variances reported; the first is shown in tables.")
-    conf_level: float = 0.95
+    conf_level: float = option(0.95, doc="Level of confidence of all limits.")
     replicates: int = option(2000, doc="Bootstrap samples, where a variance or an interval is by bootstrap.")
     seed: int = option(1, doc="Seed of the bootstrap.")
     engine: Literal["newton", "statsmodels"] = option("newton", doc="What finds the maximum; the numbers are the same.")
@@ -113,7 +119,7 @@ class Settings:
 class Stratify:
     """Separate fits within the levels of a variable or of an exposure's categories (not re-cut)."""
 
-    by: Name
+    by: Name = option(doc="A factor variable, or an exposure with categories.")
     names: Mapping[int, str] = option(doc="Level -> name of the stratum in the results.")
     drop: tuple[Name, ...] = option((), doc="Covariates that leave the models within strata.")
 
@@ -122,8 +128,8 @@ class Stratify:
 class Addition:
     """Covariates added to some models."""
 
-    covariates: tuple[Name, ...]
-    models: tuple[Name, ...]
+    covariates: tuple[Name, ...] = option(doc="Covariates added.")
+    models: tuple[Name, ...] = option(doc="Models they are added to.")
     exposures: tuple[Name, ...] = option((), doc="Only for these exposures; empty means all.")
 
 
@@ -135,21 +141,25 @@ class RatioAnalysis:
     title: str
     exposures: tuple[Name, ...]
     models: tuple[Name, ...]
-    group: Literal["main", "supplement", "sensitivity", "strata", "other"] = "other"
-    form: Literal["categories", "per_unit"] = "categories"
+    group: Literal["main", "supplement", "sensitivity", "strata", "other"] = option(
+        "other", doc="Place in the report: main tables come first, sensitivity analyses stand in the summary."
+    )
+    form: Literal["categories", "per_unit"] = option(
+        "categories", doc="Ratios by category, or per unit of the exposure's own number."
+    )
     outcome: Name | None = None
     method: Method | None = None
     estimand: Estimand | None = None
     variances: tuple[VarianceName, ...] = ()
     weighted: bool = option(False, doc="Use the design's weights.")
-    add: tuple[Addition, ...] = ()
+    add: tuple[Addition, ...] = option((), doc="Covariates added to some models.")
     restrict: tuple[Condition, ...] = option((), doc="Restrict the analytic sample.")
     recut: bool = option(False, doc="Cut the exposure again in the restricted sample.")
     replace_covariates: Mapping[Name, Name] = option(factory=dict, doc="Covariate -> the variable put in its place.")
     fixed_cuts: Mapping[Name, tuple[float, ...]] = option(
         factory=dict, doc="Exposure -> fixed limits instead of quantiles."
     )
-    stratify: Stratify | None = None
+    stratify: Stratify | None = option(None, doc="Separate fits within strata.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,28 +170,30 @@ class Curve:
     title: str = ""
     exposures: tuple[Name, ...] = option()
     model: Name = option()
-    knot_percentiles: tuple[float, ...] = (10.0, 50.0, 90.0)
+    knot_percentiles: tuple[float, ...] = option(
+        (10.0, 50.0, 90.0), doc="Percentiles of the analytic sample at which the knots stand."
+    )
     knots: int | None = option(None, doc="A number of knots, placed by Harrell's rule, instead of percentiles.")
-    reference_percentile: float = 10.0
+    reference_percentile: float = option(10.0, doc="Percentile of the analytic sample at which the ratio is 1.")
     step: Mapping[Name, float] = option(doc="Exposure -> distance of the grid points, from minimum to maximum.")
     mutual: bool = option(False, doc="Add the other exposures as splines with knots of their own.")
     standardised: bool = option(False, doc="Ratios of risks averaged over everyone's covariates.")
     lowest: bool = option(False, doc="Also the value of lowest risk between the 1st and 99th percentile.")
     method: Method | None = None
     variance: VarianceName | None = None
-    weighted: bool = False
+    weighted: bool = option(False, doc="Use the design's weights.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
     """P for trend across categories."""
 
-    analysis: Name
+    analysis: Name = option(doc="Name of the analysis in the results.")
     exposures: tuple[Name, ...]
     models: tuple[Name, ...]
-    scores: tuple[Literal["quartile_median", "quartile_score", "continuous"], ...] = (
-        "quartile_median",
-        "quartile_score",
+    scores: tuple[Literal["quartile_median", "quartile_score", "continuous"], ...] = option(
+        ("quartile_median", "quartile_score"),
+        doc="What enters as a number: the median of each category, 1, 2, 3, ..., or the exposure itself.",
     )
     method: Method | None = None
 
@@ -190,7 +202,7 @@ class Trend:
 class Interaction:
     """Test of multiplicative interaction of an exposure's categories with a modifier, and joint effects of both."""
 
-    analysis: Name
+    analysis: Name = option(doc="Name of the analysis in the results.")
     exposure: Name
     modifier: Name = option(doc="A factor variable, or another exposure.")
     model: Name = option()
@@ -203,7 +215,7 @@ class Interaction:
 class EValues:
     """E-values of an analysis' ratios."""
 
-    analysis: Name
+    analysis: Name = option(doc="Name of the analysis in the results.")
     of: tuple[Name, ...] = option(doc="Ids of the ratio analyses.")
     model: Name = option()
     z: float = option(1.96, doc="Normal quantile of the interval whose limit is used.")
@@ -215,11 +227,11 @@ class Characteristics:
 
     id: Name
     title: str
-    rows: tuple[Name, ...]
+    rows: tuple[Name, ...] = option(doc="Columns and variables described.")
     by_exposure: Name | None = option(None, doc="Groups: an exposure's categories in the analytic sample.")
     by_step: Name | None = option(None, doc="Groups: passing one exclusion step or not, or `included`, among everyone.")
-    group_names: Mapping[int, str] = option(factory=dict)
-    total: bool = True
+    group_names: Mapping[int, str] = option(factory=dict, doc="Code of the group -> its name in the table.")
+    total: bool = option(True, doc="Also a column of everyone.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,9 +240,9 @@ class RatioTable:
 
     id: Name
     title: str
-    analysis: tuple[Name, ...]
+    analysis: tuple[Name, ...] = option(doc="Ids of the ratio analyses set side by side.")
     models: tuple[Name, ...]
-    footnotes: tuple[str, ...] = ()
+    footnotes: tuple[str, ...] = option((), doc="Sentences below the table.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +261,7 @@ class ForestFigure:
 
     id: Name
     title: str
-    analyses: tuple[Name, ...]
+    analyses: tuple[Name, ...] = option(doc="Ids of the ratio analyses drawn.")
     model: Name
     exposures: tuple[Name, ...]
 
@@ -258,8 +270,8 @@ class ForestFigure:
 class InOrder:
     """A check of the data: of two columns, the later must not come before the earlier."""
 
-    earlier: Name
-    later: Name
+    earlier: Name = option(doc="Column that comes first.")
+    later: Name = option(doc="Column that must not come before it.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

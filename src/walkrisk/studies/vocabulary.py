@@ -59,6 +59,32 @@ VarianceName = Literal[
 ]
 Curved = Literal["modified_poisson", "log_binomial", "logistic"]
 
+COMMON_KEYS = {
+    "id": "Name in the results and in other sections; a plain identifier.",
+    "title": "What tables, figures and the report call it.",
+    "label": "Name for people, used in tables and figures.",
+    "unit": "Unit shown beside the label.",
+    "op": "Which of the kinds this is.",
+    "analysis": "Id of the analysis.",
+    "exposure": "One of [exposures].",
+    "exposures": "Names of [exposures].",
+    "model": "One of [models].",
+    "models": "Names of [models].",
+    "outcome": "One of [outcomes]; by default that of [settings].",
+    "method": "Estimator; by default that of [settings].",
+    "estimand": "Ratios or differences of risks; by default that of [settings].",
+    "estimands": "Which quantities are reported.",
+    "variance": "Variance of limits and tests; by default the first of [settings].",
+    "variances": "Variances reported; by default those of [settings].",
+    "from": "The column or variable (or several) it is made of.",
+    "days": "Daily seconds, as recorded or only on valid days.",
+    "decimals": "Decimals of means in tables.",
+    "low": "Lowest value.",
+    "high": "Highest value.",
+    "value": "The value.",
+}
+"""What keys mean that have the same meaning in every section of study.toml."""
+
 AUTO, COX, MANTEL_HAENSZEL, BOOTSTRAP = "auto", "cox", "mantel_haenszel", "bootstrap"
 CURVED = ("modified_poisson", "log_binomial", "logistic")  # the methods of curves, joint effects and fractions
 REGRESSIONS = tuple(ESTIMANDS)  # methods whose coefficients are the answer
