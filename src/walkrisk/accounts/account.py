@@ -33,12 +33,13 @@ GROUPS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """A figure with what stands below it and what a reader who cannot see it is told."""
+    """A figure with what stands below it (`caption`) and what a reader who cannot see it is told (`alt`)."""
 
     id: str
     title: str
     caption: str
     figure: Figure
+    alt: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 
 from walkrisk.errors import UsageFault
+from walkrisk.figures.fonts import FAMILY
+from walkrisk.figures.svg import Tip, standalone
 
 Format = Literal["svg", "png", "pdf"]
 FORMATS: tuple[Format, ...] = ("svg", "png", "pdf")
@@ -27,7 +29,6 @@ LINE_HEIGHT = 1.3  # in font sizes
 STAMP = "SIMULATED DATA"
 STAMP_IN = 0.21
 
-FONT = "DejaVu Sans"  # ships with matplotlib
 TITLE_PT, TEXT_PT, SMALL_PT = 9.0, 8.0, 7.0
 
 # Okabe and Ito's colours, which stay apart in colour-blind eyes, and greys.
@@ -41,7 +42,7 @@ STAMP_PAPER = "#FFF0CC"
 STAMP_INK = "#6B4200"
 
 STYLE: Mapping[str, Any] = {
-    "font.family": [FONT],
+    "font.family": [FAMILY],
     "font.size": TEXT_PT,
     "text.color": INK,
     "text.parse_math": False,
@@ -67,17 +68,23 @@ STYLE: Mapping[str, Any] = {
     "legend.fontsize": SMALL_PT,
     "legend.frameon": False,
     "savefig.facecolor": "white",
-    "svg.fonttype": "path",  # the same look on a machine without the font
+    "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "walkrisk",
     "pdf.fonttype": 42,
     "pdf.compression": 6,
 }
 _NOT_STYLE = ("backend", "backend_fallback", "interactive", "toolbar")
-_PROVENANCE: Mapping[Format, Mapping[str, None]] = {
+_NO_PROVENANCE: Mapping[Format, Mapping[str, None]] = {
     "svg": {"Date": None, "Creator": None},
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+
+
+class Page(Figure):
+    """A figure with what readers are told who point at its parts."""
+
+    tips: list[Tip]
 
 
 @contextmanager
@@ -88,23 +95,29 @@ def styled() -> Iterator[None]:
         yield
 
 
-def render(figure: Figure, fmt: Format) -> bytes:
+def render(figure: Figure, fmt: Format, *, title: str = "", alt: str = "") -> bytes:
     """A figure as svg, png (300 dpi) or pdf; the same figure gives the same bytes, without dates or program names.
 
-    Raises UsageFault for another format.
+    Text is text in svg and pdf, with the glyphs it needs. All three carry `title` (without it the figure's own) and
+    `alt`, what the picture shows in words. Raises UsageFault for another format.
     """
     if fmt not in FORMATS:
         raise UsageFault([f"A figure can be {', '.join(FORMATS)}, not {fmt!r}."])
-    metadata: dict[str, str | None] = dict(_PROVENANCE[fmt])
-    if figure.get_label():
-        metadata["Title"] = str(figure.get_label())
+    title = title or str(figure.get_label())
+    metadata: dict[str, str | None] = dict(_NO_PROVENANCE[fmt])
+    if fmt != "svg":
+        said = {"Title": title, "Description" if fmt == "png" else "Subject": alt}
+        metadata |= {name: words for name, words in said.items() if words}
     out = BytesIO()
     with styled():
         figure.savefig(out, format=fmt, dpi=300, metadata=metadata)
-    return out.getvalue()
+    if fmt != "svg":
+        return out.getvalue()
+    tips = figure.tips if isinstance(figure, Page) else ()
+    return standalone(out.getvalue().decode("utf-8"), title=title, desc=alt, tips=tips).encode("utf-8")
 
 
-def page(content_in: float, *, title: str = "", simulated: bool = False, width_in: float = WIDTH_IN) -> Figure:
+def page(content_in: float, *, title: str = "", simulated: bool = False, width_in: float = WIDTH_IN) -> Page:
     """An empty figure whose content area is `content_in` inches high from the bottom; title and stamp stand above it.
 
     Positions in it are inches from the lower left corner.
@@ -112,7 +125,8 @@ def page(content_in: float, *, title: str = "", simulated: bool = False, width_i
     lines = wrap(title, width_in - 2 * MARGIN_IN, TITLE_PT, bold=True)
     title_in = len(lines) * line_in(TITLE_PT) + (MARGIN_IN if lines else 0)
     height_in = content_in + title_in + (STAMP_IN + MARGIN_IN / 2 if simulated else MARGIN_IN)
-    figure = Figure(figsize=(width_in, height_in), dpi=100, facecolor="white", label=title)
+    figure = Page(figsize=(width_in, height_in), dpi=100, facecolor="white", label=title)
+    figure.tips = []
     if simulated:
         box(figure, 0, height_in - STAMP_IN, width_in, STAMP_IN, facecolor=STAMP_PAPER, edgecolor="none")
         stamp_y = height_in - STAMP_IN / 2
@@ -174,7 +188,7 @@ def line_in(size: float) -> float:
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float = TEXT_PT, bold: bool = False) -> float:
     """Width of a line of text in inches."""
-    font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
+    font = FontProperties(family=FAMILY, size=size, weight="bold" if bold else "normal")
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) / 72
 

@@ -64,7 +64,7 @@ def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str
     for i, d in enumerate(drawn):
         progress(f"Drawing {d.title}", i, len(drawn))
         for fmt in FORMATS:
-            files[f"figures/{d.id}.{fmt}"] = picture(d.figure, fmt)
+            files[f"figures/{d.id}.{fmt}"] = picture(d.figure, fmt, title=d.title, alt=d.alt)
     figures = {d.id: _block(d, i, files[f"figures/{d.id}.svg"]) for i, d in enumerate(drawn, start=1)}
     progress("Writing the report", len(drawn), len(drawn))
     parts = _report(made, tables, figures, study_sha256, accounts)
