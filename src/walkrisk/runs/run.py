@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,10 @@ from walkrisk.errors import DataFault, UsageFault
 from walkrisk.estimates.results import OUTCOME_TABLE, ROW_TYPES, Results, columns_of
 from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows_from_csv, rows_to_csv, write_all
 from walkrisk.reports.kept import drop_kept, kept_beside
-from walkrisk.reports.manifest import DataSource, manifest, sha256, versions
+from walkrisk.reports.manifest import DataSource, Declarations, declared_in, manifest, sha256, versions
 from walkrisk.runs.compute import Progress, compute, make_cohort, planned_variations, silent
 from walkrisk.studies.bench import make_bench
-from walkrisk.studies.declaration import check_study, contracts, load_study, study_from
+from walkrisk.studies.declaration import SENSITIVITY_FILE, check_study, contracts, load_study, study_from
 from walkrisk.studies.kinds import is_resampled
 from walkrisk.studies.sensitivity import declares_any
 from walkrisk.studies.study import Study
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 STUDY_FILE = "study.json"
 PUBLISHED_FILE = "published.toml"
 TRUTH_FILE = "truth.json"
+SIMULATION_FILE = "simulation.toml"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -37,6 +38,7 @@ class Run:
     """A finished run: the study, its rows, what was said of the data, and where its files are (None if not written).
 
     `attached` are texts kept with the results: published figures to set beside them, the truth of a simulation.
+    `declarations` are the files it was declared in, with their hashes.
     """
 
     study: Study
@@ -45,6 +47,7 @@ class Run:
     warnings: tuple[str, ...]
     attached: Mapping[str, str]
     out: Path | None = None
+    declarations: Declarations = field(default_factory=dict)
 
     def to_frame(self, kind: str = "estimates") -> pd.DataFrame:
         """The rows of one kind (estimates, curves, flow, cutpoints, characteristics, diagnostics, histograms)."""
@@ -129,14 +132,22 @@ def run_file(
         if days is not None:
             raise UsageFault("Days were given without the participants they belong to; give --data too.")
         progress("Simulating an extract", 0, 0)
-        extract, used_seed, attached[TRUTH_FILE] = _simulated_extract(study, path.with_name("simulation.toml"), seed)
+        extract, used_seed, attached[TRUTH_FILE] = _simulated_extract(study, path.with_name(SIMULATION_FILE), seed)
         source = _source(extract, True, seed=used_seed)
     else:
         progress("Reading the data", 0, 0)
         extract, said_simulated = _read(study, data, days)
         source = _source(extract, simulated or said_simulated)
     made = _carry_out(study, extract, source, attached, jobs, progress, out)
+    made = replace(made, declarations=declarations_of(path, sensitivity=sensitivity, simulated=data is None))
     return write(made, out, numbers_only=numbers_only, progress=progress)
+
+
+def declarations_of(path: Path, *, sensitivity: bool, simulated: bool) -> Declarations:
+    """The files that declare a run of the study.toml at `path`, with their hashes; `simulated` without data given."""
+    files = {"study": path, "published": path.with_name(PUBLISHED_FILE)}
+    files |= {"sensitivity": path.with_name(SENSITIVITY_FILE)} if sensitivity else {}
+    return declared_in(files | ({"simulation": path.with_name(SIMULATION_FILE)} if simulated else {}))
 
 
 def check_files(path: Path, data: Path | None, days: Path | None = None, *, sensitivity: bool = False) -> list[str]:
@@ -187,6 +198,7 @@ def report_again(folder: Path, *, min_cell: int | None = None) -> Run:
         source=source,
         warnings=warnings,
         attached=attached,
+        declarations=kept.get("declarations", {}),
     )
     return write(made, folder)
 
@@ -209,11 +221,23 @@ def write(made: Run, out: Path, *, numbers_only: bool = False, progress: Progres
         settings=as_table(made.study.settings),
         warnings=made.warnings,
         files=files,
+        declarations=made.declarations,
+        options=_options(made.study, numbers_only=numbers_only),
     )
     with finished_folder(out) as folder:
         write_all(folder, files)
     drop_kept(out)
     return replace(made, out=out)
+
+
+def _options(study: Study, *, numbers_only: bool) -> dict[str, Any]:
+    """What a run was asked for, as the manifest says it; the seed where anything is random."""
+    return {
+        "sensitivity": declares_any(study.sensitivity),
+        "min_cell": study.settings.min_cell,
+        "seed": study.settings.seed if is_resampled(study) else None,
+        "numbers_only": numbers_only,
+    }
 
 
 def _carry_out(
