@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -44,11 +44,11 @@ class Exclusion:
 class FlowStep:
     """One row of the participant flow."""
 
-    step: str
-    reason: str
-    n_before: int
-    n_excluded: int
-    n_after: int
+    step: Annotated[str, "id of the exclusion"]
+    reason: Annotated[str, "why people leave"]
+    n_before: Annotated[int, "people before the step"]
+    n_excluded: Annotated[int, "people who leave at it"]
+    n_after: Annotated[int, "people left"]
 
 
 def holds(condition: Condition, columns: Mapping[str, FloatArray]) -> BoolArray:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Annotated
 
 from walkrisk.cohorts.eligibility import FlowStep
-from walkrisk.estimates.rows import CurvePoint, Estimate
+from walkrisk.estimates.rows import (
+    CurvePoint,
+    Estimate,
+    OfAnalysis,
+    OfExposure,
+    OfLevel,
+    OfModel,
+    OfReference,
+    OfStratum,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutPoint:
     """A cut point of an exposure in an analysis, or a knot of its spline (`cut` is then knot_p10, ...)."""
 
-    analysis: str
-    exposure: str
-    cut: str
-    value: float
+    analysis: OfAnalysis
+    exposure: OfExposure
+    cut: Annotated[str, "p25, p50, p75 of quartiles; limit1, ... of fixed limits; knot_p10, ... of a spline"]
+    value: Annotated[float, "the cut point, in the unit of the exposure"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,43 +34,43 @@ class Characteristic:
     """A cell of a descriptive table: `statistic` is n, mean, sd, count or percent (of the known); `known` people have
     a value of the variable."""
 
-    table: str
-    variable: str
-    level: str
-    group: str
-    statistic: str
-    value: float | None
-    known: int
+    table: Annotated[str, "id of the descriptive table"]
+    variable: Annotated[str, "column or variable described; empty for the size of a group"]
+    level: Annotated[str, "level of a factor; empty for a number"]
+    group: Annotated[str, "group of people"]
+    statistic: Annotated[str, "n, mean, sd, count, or percent of the known"]
+    value: Annotated[float | None, "the number"]
+    known: Annotated[int, "people of the group with a value of the variable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
     """A model fit."""
 
-    analysis: str
-    exposure: str
-    stratum: str
-    model: str
-    method: str
-    n: int
-    events: int
-    parameters: int
-    converged: bool
-    iterations: int
-    boundary: bool
-    max_fitted_risk: float | None
-    log_likelihood: float | None
-    warnings: str
+    analysis: OfAnalysis
+    exposure: OfExposure
+    stratum: OfStratum
+    model: OfModel
+    method: Annotated[str, "estimator"]
+    n: Annotated[int, "people in the model"]
+    events: Annotated[int, "of these, people with the event"]
+    parameters: Annotated[int, "coefficients that were estimated"]
+    converged: Annotated[bool, "whether the maximum was found and certified"]
+    iterations: Annotated[int, "steps it took"]
+    boundary: Annotated[bool, "whether some fitted risk is exactly 0 or 1 at the maximum"]
+    max_fitted_risk: Annotated[float | None, "largest fitted risk; above 1 the model does not describe everyone"]
+    log_likelihood: Annotated[float | None, "log likelihood at the maximum, where there is one"]
+    warnings: Annotated[str, "sentences on what a reader must know of the fit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistogramBin:
     """People of the analytic sample with an exposure in [low, high) (the last bin includes its upper limit)."""
 
-    exposure: str
-    low: float
-    high: float
-    n: int
+    exposure: OfExposure
+    low: Annotated[float, "lower edge"]
+    high: Annotated[float, "upper edge"]
+    n: Annotated[int, "people in the bin"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,37 +80,37 @@ class Point:
     `series` is what is drawn, `item` the variable, group or line it is of; `n` the people behind it, where it has any.
     """
 
-    analysis: str
-    exposure: str = ""
-    stratum: str = ""
-    level: str = ""
-    series: str
-    item: str = ""
-    x: float | None = None
-    y: float | None = None
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
+    analysis: OfAnalysis
+    exposure: OfExposure = ""
+    stratum: OfStratum = ""
+    level: OfLevel = ""
+    series: Annotated[str, "what is drawn"]
+    item: Annotated[str, "variable, group or line it is of"] = ""
+    x: Annotated[float | None, "place along the horizontal axis"] = None
+    y: Annotated[float | None, "height"] = None
+    low: Annotated[float | None, "lower limit or edge"] = None
+    high: Annotated[float | None, "upper limit or edge"] = None
+    n: Annotated[int | None, "people behind it, where it has any"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specification:
     """One specification of a multiverse; `choices` says which option each decision took ("decision=option; ...")."""
 
-    analysis: str
-    exposure: str
-    level: str
-    reference: str
-    specification: int
-    choices: str
-    n: int | None = None
-    events: int | None = None
-    estimate: float | None = None
-    std_error: float | None = None
-    conf_low: float | None = None
-    conf_high: float | None = None
-    p_value: float | None = None
-    warnings: str = ""
+    analysis: OfAnalysis
+    exposure: OfExposure
+    level: OfLevel
+    reference: OfReference
+    specification: Annotated[int, "its number, the study's own included"]
+    choices: Annotated[str, "the option that each decision took"]
+    n: Annotated[int | None, "people analysed"] = None
+    events: Annotated[int | None, "of these, people with the event"] = None
+    estimate: Annotated[float | None, "ratio"] = None
+    std_error: Annotated[float | None, "standard error of the log ratio"] = None
+    conf_low: Annotated[float | None, "lower limit"] = None
+    conf_high: Annotated[float | None, "upper limit"] = None
+    p_value: Annotated[float | None, "two-sided P value of a ratio of 1"] = None
+    warnings: Annotated[str, "sentences on the fit"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from statistics import NormalDist
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+
+# Columns that many rows share, with what they mean.
+OfAnalysis = Annotated[str, "id of the analysis, as the study declares it"]
+OfExposure = Annotated[str, "name of the exposure; empty where there is none"]
+OfStratum = Annotated[str, "part of the sample, or what tells rows of one analysis apart; empty for everyone"]
+OfLevel = Annotated[str, "category, joint group or what is compared"]
+OfReference = Annotated[str, "what it is compared with"]
+OfModel = Annotated[str, "covariate model, as declared"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,22 +33,24 @@ class Estimate:
     minimal_detectable_ratio, ...), each named for what it is, and often told apart by `stratum`.
     """
 
-    analysis: str
-    exposure: str = ""
-    stratum: str = ""
-    level: str = ""
-    reference: str = ""
-    model: str = ""
-    estimand: str
-    n: int | None = None
-    events: int | None = None
-    estimate: float | None = None
-    std_error: float | None = None
-    conf_low: float | None = None
-    conf_high: float | None = None
-    p_value: float | None = None
-    method: str = ""
-    variance: str = ""
+    analysis: OfAnalysis
+    exposure: OfExposure = ""
+    stratum: OfStratum = ""
+    level: OfLevel = ""
+    reference: OfReference = ""
+    model: OfModel = ""
+    estimand: Annotated[str, "what is estimated (see above)"]
+    n: Annotated[int | None, "people of the category, else of the fitted sample"] = None
+    events: Annotated[int | None, "of these, people with the event"] = None
+    estimate: Annotated[float | None, "the estimate; of a test its chi-square, of a trend the log ratio per unit"] = (
+        None
+    )
+    std_error: Annotated[float | None, "its standard error, on the analysis scale (the log for ratios)"] = None
+    conf_low: Annotated[float | None, "lower limit"] = None
+    conf_high: Annotated[float | None, "upper limit"] = None
+    p_value: Annotated[float | None, "two-sided P value of no effect"] = None
+    method: Annotated[str, "estimator, or kind of test or limits"] = ""
+    variance: Annotated[str, "variance behind limits and P value"] = ""
 
 
 COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Estimate))
@@ -49,15 +60,15 @@ COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Estimate))
 class CurvePoint:
     """One point of a dose-response curve: the ratio at `x` against the value `reference`."""
 
-    analysis: str
-    exposure: str
-    stratum: str
-    model: str
-    x: float
-    estimate: float
-    conf_low: float
-    conf_high: float
-    reference: float
+    analysis: OfAnalysis
+    exposure: OfExposure
+    stratum: OfStratum
+    model: OfModel
+    x: Annotated[float, "value of the exposure"]
+    estimate: Annotated[float, "ratio of this value against the reference"]
+    conf_low: Annotated[float, "lower limit"]
+    conf_high: Annotated[float, "upper limit"]
+    reference: Annotated[float, "value of the exposure at which the ratio is 1"]
 
 
 CURVE_COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(CurvePoint))

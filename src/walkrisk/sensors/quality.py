@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -22,49 +22,51 @@ Status = Literal["complete", "reduced", "failed"]
 class SensorQuality:
     """One recording. `status`: read, unreadable, absent or not used; missing figures are None."""
 
-    status: str = "absent"
-    device: str = ""
-    serial: int | None = None
-    sha256: str = ""
-    start: str = ""
-    stop: str = ""
-    hours: float | None = None
-    rate_hz: float | None = None
-    measured_rate_hz: float | None = None
-    blocks: int | None = None
-    bad_blocks: int | None = None
-    missing_blocks: int | None = None
-    restarts: int | None = None
-    gap_s: float | None = None
-    battery_v_last: float | None = None
-    calibration: str = ""
-    error_before_mg: float | None = None
-    error_after_mg: float | None = None
-    placement: str = ""
-    tilt_deg: float | None = None
-    worn_h: float | None = None
+    status: Annotated[str, "read, unreadable, absent or not used"] = "absent"
+    device: Annotated[str, "maker and model"] = ""
+    serial: Annotated[int | None, "serial number of the device"] = None
+    sha256: Annotated[str, "hash of the file"] = ""
+    start: Annotated[str, "first sample, device clock"] = ""
+    stop: Annotated[str, "end, device clock"] = ""
+    hours: Annotated[float | None, "hours with samples"] = None
+    rate_hz: Annotated[float | None, "nominal rate of samples"] = None
+    measured_rate_hz: Annotated[float | None, "rate as measured by the time stamps"] = None
+    blocks: Annotated[int | None, "blocks used"] = None
+    bad_blocks: Annotated[int | None, "blocks whose checksum fails"] = None
+    missing_blocks: Annotated[int | None, "blocks that are not there by the sequence numbers"] = None
+    restarts: Annotated[int | None, "times the device started again"] = None
+    gap_s: Annotated[float | None, "seconds without samples between first and last"] = None
+    battery_v_last: Annotated[float | None, "battery at the end (V)"] = None
+    calibration: Annotated[str, "verdict of the calibration"] = ""
+    error_before_mg: Annotated[float | None, "mean distance of still orientations from 1 g before calibration (mg)"] = (
+        None
+    )
+    error_after_mg: Annotated[float | None, "the same after it"] = None
+    placement: Annotated[str, "how the sensor was worn"] = ""
+    tilt_deg: Annotated[float | None, "forward lean in the median upright window (degrees)"] = None
+    worn_h: Annotated[float | None, "hours worn"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityRow:
     """One participant. `status`: complete (both sensors used), reduced (one of them), failed (no worn day)."""
 
-    participant_id: str
-    status: Status
-    simulated: bool = False
-    classifier: str = ""
-    days: int = 0
-    wear_h: float | None = None
-    unknown_h: float | None = None
-    walking_min_day: float | None = None
-    sites: str = ""
-    clocks: str = ""
-    clock_offset_s: float | None = None
-    clock_drift_s_day: float | None = None
-    clock_residual_ms: float | None = None
+    participant_id: Annotated[str, "whose recordings these are"]
+    status: Annotated[Status, "complete (both sensors used), reduced (one), failed (no worn day)"]
+    simulated: Annotated[bool, "whether a recording says that it is simulated"] = False
+    classifier: Annotated[str, "version of the classifier"] = ""
+    days: Annotated[int, "rows in days.parquet"] = 0
+    wear_h: Annotated[float | None, "hours worn and classified"] = None
+    unknown_h: Annotated[float | None, "hours not recorded or not classified"] = None
+    walking_min_day: Annotated[float | None, "walking, minutes in 24 h of wear"] = None
+    sites: Annotated[str, "whether files of thigh and back were exchanged"] = ""
+    clocks: Annotated[str, "verdict on the two clocks"] = ""
+    clock_offset_s: Annotated[float | None, "lag of the back's clock at its start (s)"] = None
+    clock_drift_s_day: Annotated[float | None, "its mean change (s/day)"] = None
+    clock_residual_ms: Annotated[float | None, "median distance of windows from the line of lags (ms)"] = None
     thigh: SensorQuality = field(default_factory=SensorQuality)
     back: SensorQuality = field(default_factory=SensorQuality)
-    notes: tuple[str, ...] = ()
+    notes: Annotated[tuple[str, ...], "sentences on everything else"] = ()
 
     def table(self) -> dict[str, Any]:
         """The row as flat columns; figures rounded to six decimals so that a last bit does not show."""
