@@ -21,7 +21,8 @@ class ColumnContract:
     - `date`: days since 1970-01-01.
 
     `id` stays as it comes (text or whole number), must be known and, if `unique`, not repeated, and is never shown.
-    `missing_codes` are numbers that mean "missing" in this column. `required` columns must be in the file.
+    `missing_codes` are numbers that mean "missing" in this column. `required` columns must be in the file. `source` is
+    what the file calls the column, where that is another name.
     """
 
     name: str
@@ -36,3 +37,9 @@ class ColumnContract:
     labels: Mapping[int, str] = field(default_factory=dict)
     required: bool = True
     unique: bool = True
+    source: str | None = None
+
+    @property
+    def in_file(self) -> str:
+        """What the file calls the column."""
+        return self.name if self.source is None else self.source

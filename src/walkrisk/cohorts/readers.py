@@ -8,7 +8,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from walkrisk.cohorts.spss_files import read_spss
 from walkrisk.cohorts.stata_files import read_stata
 from walkrisk.cohorts.text_files import read_text
 from walkrisk.errors import DataFault, UsageFault
-from walkrisk.schema import ColumnContract
+from walkrisk.schema import ColumnContract, ColumnKind
 
 _SUFFIXES = {
     ".dta": "Stata",
@@ -81,16 +81,15 @@ class Extract:
 def read_extract(path: Path, contracts: Sequence[ColumnContract]) -> Extract:
     """Read the columns of `contracts` from a participants' file and check them.
 
+    Columns of the frame have the contracts' names; sentences call them what the file does.
     The same data give the same frame from each format. Labels of labelled numbers are used for `category` columns
     only; missing values of Stata (., .a to .z) and user-missing values of SPSS are missing. An absent column that
     is not required is all missing, with a warning.
 
     Raises UsageFault when there is no such file or its suffix is unknown, DataFault with all faults otherwise.
     """
-    suffix = _suffix(path)
-    start = _first_bytes(path)
-    _check_content(path.name, suffix, start)
-    table = _read_table(path, suffix, contracts)
+    contracts, names = [replace(c, name=c.in_file) for c in contracts], [c.name for c in contracts]
+    table = _read_table(path, _sound_suffix(path), contracts)
     faults = [*table.faults, *_name_faults(table, contracts)]
     warnings = [*table.warnings, *_name_warnings(table, contracts)]
     if table.n_rows == 0:
@@ -99,10 +98,34 @@ def read_extract(path: Path, contracts: Sequence[ColumnContract]) -> Extract:
     faults += finding_sentences(findings)
     if faults:
         raise DataFault([fault if fault.startswith(path.name) else f"{path.name}: {fault}" for fault in faults])
-    frame = pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in arrays.items()}, copy=False)
+    read = ((name, arrays[c.name]) for name, c in zip(names, contracts, strict=True))
+    frame = pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in read}, copy=False)
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     return Extract(frame, path.name, sha256, tuple(warnings), len(table.names))
+
+
+def read_columns(path: Path) -> RawTable:
+    """Every column of a participants' file as it stands there, labelled numbers with their labels.
+
+    Columns whose name stands more than once are left out. Raises UsageFault and DataFault as `read_extract`.
+    """
+    suffix = _sound_suffix(path)
+    names = Counter(_read_table(path, suffix, ()).names)
+    wanted = [name for name, count in names.items() if count == 1]
+    # text is read as numbers where it can be; in the other formats the kind only says that labels are wanted
+    kind: ColumnKind = "number" if _SUFFIXES[suffix] in ("text", "gzip") else "category"
+    table = _read_table(path, suffix, [ColumnContract(name=name, kind=kind) for name in wanted])
+    if table.faults:
+        raise DataFault(fault if fault.startswith(path.name) else f"{path.name}: {fault}" for fault in table.faults)
+    return table
+
+
+def _sound_suffix(path: Path) -> str:
+    """The suffix of a file that can be opened and whose first bytes agree with it."""
+    suffix = _suffix(path)
+    _check_content(path.name, suffix, _first_bytes(path))
+    return suffix
 
 
 def _suffix(path: Path) -> str:

@@ -72,6 +72,7 @@ def contracts(study: Study) -> tuple[ColumnContract, ...]:
             meaning=c.meaning,
             labels=c.labels,
             required=c.required,
+            source=c.source,
         )
         for name, c in study.columns.items()
     ]
@@ -112,6 +113,7 @@ def _check_variables(study: Study, faults: Faults) -> list[str]:
             faults.add(f"columns.{name}.categories", "a column of kind 'category' needs its categories.")
         if column.minimum is not None and column.maximum is not None and column.minimum > column.maximum:
             faults.add(f"columns.{name}.minimum", "must not be above maximum.")
+    _check_sources(study, faults)
     for i, order in enumerate(study.checks):
         faults.names(f"checks[{i}]", (order.earlier, order.later), known, "column")
     known += _check_days(study, faults)
@@ -122,6 +124,16 @@ def _check_variables(study: Study, faults: Faults) -> list[str]:
         faults.names(f"{key}", sources_of(derivation), known, "column or earlier variable")
         known.append(name)
     return known
+
+
+def _check_sources(study: Study, faults: Faults) -> None:
+    """Faults of two columns that are the same one of the file."""
+    taken: dict[str, str] = {}
+    for c in contracts(study):
+        if c.in_file in taken:
+            where = f"columns.{c.name}.from" if c.source is not None else f"columns.{taken[c.in_file]}.from"
+            faults.add(where, f"the column {c.in_file!r} of the file is read under another name too; copy a variable.")
+        taken[c.in_file] = c.name
 
 
 def _check_days(study: Study, faults: Faults) -> list[str]:

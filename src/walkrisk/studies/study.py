@@ -36,6 +36,9 @@ class Column:
     """A column contract of the source file."""
 
     kind: Kind = option(doc="What the column holds; decides how it is read and checked.")
+    source: str | None = option(
+        None, key="from", doc="What the file calls the column, where that is no plain name; by default as here."
+    )
     codes: tuple[int, ...] = option((), doc="Of kind code: the whole numbers that may occur.")
     categories: tuple[str, ...] = option(
         (), doc="Of kind category: the texts that may occur; held as 1, 2, ... in this order."
