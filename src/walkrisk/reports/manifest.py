@@ -89,6 +89,15 @@ def hashes(files: Mapping[str, str | bytes]) -> dict[str, str]:
     return {name: sha256(content) for name, content in sorted(files.items())}
 
 
+def folder_sha256(files: Mapping[str, str], folder: str) -> str:
+    """One hash of all files of a folder, so that no participant is named; nothing where there is none.
+
+    `files` is file -> SHA-256, those of other folders are left out.
+    """
+    own = sorted((name, digest) for name, digest in files.items() if name.startswith(f"{folder}/"))
+    return sha256(json.dumps(own)) if own else ""
+
+
 def declared_in(files: Mapping[str, Path]) -> dict[str, dict[str, str]]:
     """Name (without folder) and hash of the declarations of a run, of those that are there, by what they are to it."""
     return {

@@ -14,7 +14,7 @@ from walkrisk.days.daily import days_parquet
 from walkrisk.epochs.classifier import KINDS, load_classifier, metadata
 from walkrisk.errors import UsageFault
 from walkrisk.execution import as_finished
-from walkrisk.reports.manifest import sha256, versions
+from walkrisk.reports.manifest import Declarations, declared_in, environment, folder_sha256, sealed, sha256, versions
 from walkrisk.reports.quality_page import quality_html
 from walkrisk.sensors.pairs import Pair, find_recordings
 from walkrisk.sensors.participant import Task, process
@@ -64,6 +64,7 @@ def run_sensors(
     Raises UsageFault, StudyFault (the settings), DataFault (the manifest).
     """
     declared = load_settings(settings) if isinstance(settings, Path) else settings
+    declarations = declared_in({"sensors": settings}) if isinstance(settings, Path) else {}
     found = find_recordings(recordings.absolute())
     _check_classifiers()
     check_store(out)
@@ -75,7 +76,7 @@ def run_sensors(
     tasks = [Task(found.pairs[i], declared, out.absolute(), signatures[i], wanted) for i in todo]
     kept = len(found.pairs) - len(todo)
     faults = _carry_out(tasks, jobs=jobs, cluster=cluster, progress=partial(_shifted, progress, kept, len(found.pairs)))
-    return _assemble(out, found.pairs, faults, declared, wanted, (*_kept(kept), *found.notes))
+    return _assemble(out, found.pairs, faults, declared, declarations, wanted, (*_kept(kept), *found.notes))
 
 
 def _check_classifiers() -> None:
@@ -130,6 +131,7 @@ def _assemble(
     pairs: Sequence[Pair],
     faults: dict[str, QualityRow],
     settings: SensorSettings,
+    declarations: Declarations,
     wanted: Sequence[str],
     notes: tuple[str, ...],
 ) -> SensorRun:
@@ -157,7 +159,9 @@ def _assemble(
     for name, content in tables.items():
         write(out / name, content)
         files[name] = sha256(content)
-    write(out / "manifest.json", _manifest(settings, pairs, quality, files))
+    options = {name: name in wanted for name in (EPOCHS, PICTURES)}
+    written = _manifest(settings, pairs, quality, files, declarations=declarations, options=options)
+    write(out / "manifest.json", written.encode())
     return SensorRun(out, _summary(out, days, quality), _unread(quality), (*notes, *_left_over(out, pairs)))
 
 
@@ -182,29 +186,37 @@ def _csv(rows: Sequence[dict[str, object]]) -> bytes:
 
 
 def _manifest(
-    settings: SensorSettings, pairs: Sequence[Pair], quality: Sequence[dict[str, object]], files: dict[str, str]
-) -> bytes:
-    content = {
-        "simulated": any(row["simulated"] for row in quality),
-        "settings": settings_table(settings),
-        "notes": list(notes_of(settings)),
-        "participants": len(pairs),
-        "status": {s: sum(row["status"] == s for row in quality) for s in sorted({str(r["status"]) for r in quality})},
-        "environment": versions(),
-        "files": {name: digest for name, digest in sorted(files.items()) if "/" not in name},
-        "folders": {name: _together(files, name) for name in (EPOCHS, PICTURES) if _together(files, name)},
-    }
-    return _json(content)
+    settings: SensorSettings,
+    pairs: Sequence[Pair],
+    quality: Sequence[dict[str, object]],
+    files: dict[str, str],
+    *,
+    declarations: Declarations,
+    options: dict[str, bool],
+) -> str:
+    read = sorted(str(row[name]) for row in quality for name in ("thigh_sha256", "back_sha256") if row[name])
+    return sealed(
+        {
+            "kind": "sensors",
+            "simulated": any(row["simulated"] for row in quality),
+            "settings": settings_table(settings),
+            "declarations": declarations,
+            "options": options,
+            "notes": list(notes_of(settings)),
+            "participants": len(pairs),
+            "recordings": {"read": len(read), "sha256": sha256("\n".join(read))},
+            "status": {
+                s: sum(row["status"] == s for row in quality) for s in sorted({str(r["status"]) for r in quality})
+            },
+            "environment": environment(),
+            "files": {name: digest for name, digest in sorted(files.items()) if "/" not in name},
+            "folders": {name: folder_sha256(files, name) for name in (EPOCHS, PICTURES) if folder_sha256(files, name)},
+        }
+    )
 
 
 def _json(content: object) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _together(files: dict[str, str], folder: str) -> str:
-    """One digest of all files of a folder, so that no participant is named; nothing where there is none."""
-    own = sorted((name, digest) for name, digest in files.items() if name.startswith(f"{folder}/"))
-    return sha256(json.dumps(own).encode()) if own else ""
 
 
 def _unread(quality: Sequence[dict[str, object]]) -> int:
