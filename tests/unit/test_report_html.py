@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
 import io
 import re
 from html.parser import HTMLParser
@@ -11,7 +12,6 @@ from html.parser import HTMLParser
 import pytest
 
 from walkrisk.reports.html import (
-    BANNER,
     Commands,
     Facts,
     FigureBlock,
@@ -22,6 +22,7 @@ from walkrisk.reports.html import (
     table_csv,
     table_html,
 )
+from walkrisk.reports.pages import BANNER
 from walkrisk.tables.table import Head, Row, Table
 
 TABLE = Table(
@@ -92,9 +93,18 @@ class Page(HTMLParser):
 
 def test_the_page_needs_nothing_from_outside() -> None:
     text = report_html(report())
-    assert not re.search(r"(src|href)=\"(?!#|data:)|url\(|@import|<script|<link|https?://", text)
-    assert "default-src 'none'" in text
+    assert not re.search(r"(src|href)=\"(?!#|data:)|url\(|@import|<link|https?://|localStorage|fetch\(", text)
     assert report_html(report()) == text
+
+
+def test_only_the_style_and_the_script_of_the_page_itself_may_be_used() -> None:
+    for text in (report_html(report()), table_html(TABLE, simulated=False)):
+        policy = Page(text).all("meta")[3]["content"] or ""
+        assert policy.startswith("default-src 'none'")
+        for tag in ("style", "script"):
+            (own,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+            digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+            assert f"{tag}-src 'sha256-{digest}'" in policy
 
 
 def test_the_page_is_well_formed_and_can_be_navigated() -> None:

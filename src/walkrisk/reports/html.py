@@ -5,21 +5,24 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from walkrisk.estimates.numbers import NARROW_SPACE
+from walkrisk.reports.pages import page_html
 from walkrisk.tables.table import Row, Table, footnotes, letters, plain_rows
 
-BANNER = "Simulated data: these numbers are not results about people"
 LONG_TABLE = 34  # rows; a longer table may break between pages
 WIDE_TABLE = 7  # columns; so wide a table is set smaller on paper
 FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
+ALIVE = re.compile(  # what may not stand in a picture that is part of a page
+    r"<(script|style|foreignObject|iframe|a)\b|\son\w+\s*=|(href|src)\s*=\s*[\"'](?!#|data:image/png)|url\((?!#)", re.I
+)
+NAMED = re.compile(r"\be?(?:Table|Figure) \d+\b|“[^”]+”")  # how texts name a part of the report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,11 @@ class Commands:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureBlock:
-    """A picture (SVG text or PNG bytes) with its caption; `alt` says in words what it shows."""
+    """A picture with its caption; `alt` says in words what it shows.
+
+    Its format is svg (text) or png (bytes), which a page takes as a data address, or inline: an <svg> element of our
+    own that becomes part of the page.
+    """
 
     id: str
     title: str
@@ -55,7 +62,7 @@ class FigureBlock:
     alt: str
     caption: str = ""
     number: str = ""
-    format: Literal["svg", "png"] = "svg"
+    format: Literal["svg", "png", "inline"] = "svg"
 
     @property
     def source(self) -> str:
@@ -63,55 +70,122 @@ class FigureBlock:
         data = self.image.encode() if isinstance(self.image, str) else self.image
         return f"data:{FORMATS[self.format]};base64,{base64.b64encode(data).decode('ascii')}"
 
+    @property
+    def markup(self) -> Markup:
+        """The <svg> element of an inline picture. Raises ValueError if something in it could run or be fetched."""
+        if not isinstance(self.image, str) or ALIVE.search(self.image):
+            raise ValueError(f"{self.id}: a picture that could run or fetch something cannot stand in a page")
+        return Markup(self.image)
+
 
 Block = Table | FigureBlock | Paragraphs | Facts | Commands
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the contents; `within` are the numbered tables and figures under a heading, with their ids."""
+
+    id: str
+    text: str
+    within: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A section of the report; its tables and figures stand in the table of contents."""
+    """A section of the report. Where it is `linked`, its texts lead to the tables, figures and sections they name."""
 
     id: str
     title: str
     blocks: tuple[Block, ...]
+    linked: bool = False
 
     @property
-    def entries(self) -> tuple[Table | FigureBlock, ...]:
-        """What the contents list under the section."""
-        return tuple(b for b in self.blocks if isinstance(b, Table | FigureBlock))
-
-    @property
-    def views(self) -> tuple[tuple[str, Any], ...]:
-        """Blocks by kind, as the template takes them."""
+    def views(self) -> tuple[tuple[str, Any, str], ...]:
+        """Blocks by kind with their ids, as the template takes them; text has an id under a heading only."""
         kinds = {Table: "table", FigureBlock: "figure", Facts: "facts", Commands: "commands", Paragraphs: "text"}
-        return tuple((kinds[type(b)], table_view(b) if isinstance(b, Table) else b) for b in self.blocks)
+        return tuple(
+            (kinds[type(b)], table_view(b) if isinstance(b, Table) else b, self._id(i, b))
+            for i, b in enumerate(self.blocks)
+        )
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Every id in the section, its own first."""
+        return (self.id, *(i for n, b in enumerate(self.blocks) if (i := self._id(n, b))))
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """What the contents list under the section: headings, and tables and figures, by number where under one."""
+        found: list[Entry] = []
+        headed = False
+        for i, block in enumerate(self.blocks):
+            if isinstance(block, Paragraphs) and block.title:
+                headed = True
+                found.append(Entry(self._id(i, block), block.title))
+            elif isinstance(block, Table | FigureBlock) and headed and block.number:
+                found[-1] = replace(found[-1], within=(*found[-1].within, (block.id, block.number)))
+            elif isinstance(block, Table | FigureBlock):
+                found.append(Entry(block.id, named(block)))
+        return tuple(found)
+
+    def _id(self, place: int, block: Block) -> str:
+        if isinstance(block, Table | FigureBlock):
+            return block.id
+        return f"{self.id}_{place + 1}" if isinstance(block, Paragraphs) and block.title else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportParts:
-    """Everything of a report, in its order."""
+    """Everything of a report, in its order; `headline` says the main result before the facts of the `summary`."""
 
     title: str
     simulated: bool
     summary: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
     subtitle: str = ""
+    headline: tuple[str, ...] = ()
     footer: str = ""
 
+    @property
+    def places(self) -> dict[str, str]:
+        """What texts call a part of the report -> its id: Table 2, Figure 1, “Methods”."""
+        numbered = (b for s in self.sections for b in s.blocks if isinstance(b, Table | FigureBlock) and b.number)
+        return {f"“{s.title}”": s.id for s in self.sections} | {b.number: b.id for b in numbered}
 
-def report_html(report: ReportParts) -> str:
-    """The report as one page that needs nothing from outside. Raises ValueError if two parts have the same id."""
-    ids = [i for s in report.sections for i in (s.id, *(e.id for e in s.entries))]
+
+def named(block: Table | FigureBlock) -> str:
+    """The title of a table or figure with its number."""
+    return f"{block.number}. {block.title}" if block.number else block.title
+
+
+def report_html(report: ReportParts, *, font: str = "") -> str:
+    """The report as one page that needs nothing from outside; `font` is CSS that brings the font of its pictures.
+
+    Raises ValueError if two parts have the same id.
+    """
+    ids = [i for s in report.sections for i in s.ids]
     twice = sorted({i for i in ids if ids.count(i) > 1})
     if twice:
         raise ValueError(f"parts of the report share an id: {', '.join(twice)}")
-    return templates().get_template("report.html.j2").render(report=report, css=css(), banner=BANNER)
+    places = report.places
+
+    def links(text: str) -> Markup:
+        """The text, escaped, with links where it names a part of the report."""
+        out, end = Markup(""), 0
+        for found in NAMED.finditer(text):
+            if place := places.get(found[0]):
+                out += escape(text[end : found.start()]) + Markup('<a href="#{}">{}</a>').format(place, found[0])
+                end = found.end()
+        return out + escape(text[end:])
+
+    return page_html(
+        "report.html.j2", title=report.title, simulated=report.simulated, css=font, report=report, links=links
+    )
 
 
 def table_html(table: Table, *, simulated: bool, source: str = "") -> str:
     """A table as a page of its own; `source` is the line at its foot."""
-    template = templates().get_template("table.html.j2")
-    return template.render(view=table_view(table), simulated=simulated, source=source, css=css(), banner=BANNER)
+    return page_html("table.html.j2", title=table.title, simulated=simulated, view=table_view(table), source=source)
 
 
 def table_csv(table: Table, *, simulated: bool) -> str:
@@ -122,8 +196,9 @@ def table_csv(table: Table, *, simulated: bool) -> str:
     """
     width = table.columns
     header, *rows = plain_rows(table)
-    name = f"{table.number}. {table.title}" if table.number else table.title
-    rows += [[text, *[""] * (width - 1)] for text in (f"Title: {name}", *(f"Note: {t}" for t in footnotes(table)))]
+    rows += [
+        [text, *[""] * (width - 1)] for text in (f"Title: {named(table)}", *(f"Note: {t}" for t in footnotes(table)))
+    ]
     if simulated:
         header, rows = [*header, "data"], [[*row, "simulated"] for row in rows]
     out = io.StringIO()
@@ -138,7 +213,7 @@ def table_csv(table: Table, *, simulated: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HeadView:
-    """A head with its place in the header."""
+    """A head with its place in the header; `column` is that of a head over one column."""
 
     text: str
     letter: str
@@ -146,6 +221,7 @@ class HeadView:
     css: str
     colspan: int = 1
     rowspan: int = 1
+    column: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +229,7 @@ class TableView:
     """A table with its header in tiers and its rows in groups."""
 
     table: Table
+    name: str
     tiers: tuple[tuple[HeadView, ...], ...]
     bodies: tuple[tuple[Row, ...], ...]
     letters: Mapping[str, str]
@@ -165,6 +242,7 @@ def table_view(table: Table) -> TableView:
     """A table laid out for HTML: spans, groups of rows, letters of footnotes."""
     return TableView(
         table=table,
+        name=named(table),
         tiers=tuple(_tiers(table)),
         bodies=tuple(_bodies(table.rows)),
         letters=letters(table),
@@ -179,13 +257,17 @@ def _tiers(table: Table) -> list[tuple[HeadView, ...]]:
     deep = any(h.parts for h in table.header)
     first: list[HeadView] = []
     second: list[HeadView] = []
+    column = 0
     for i, h in enumerate(table.header):
         css = "label" if i < table.label_columns or h.words else ""
         if h.parts:
             first.append(HeadView(h.text, marks.get(h.note, ""), "colgroup", "span", colspan=len(h.parts)))
-            second += [HeadView(p.text, marks.get(p.note, ""), "col", "") for p in h.parts]
+            parts = enumerate(h.parts, start=column)
+            second += [HeadView(p.text, marks.get(p.note, ""), "col", "", column=n) for n, p in parts]
         else:
-            first.append(HeadView(h.text, marks.get(h.note, ""), "col", css, rowspan=2 if deep else 1))
+            rowspan = 2 if deep else 1
+            first.append(HeadView(h.text, marks.get(h.note, ""), "col", css, rowspan=rowspan, column=column))
+        column += len(h.parts) or 1
     return [tuple(first), tuple(second)] if deep else [tuple(first)]
 
 
@@ -198,24 +280,3 @@ def _bodies(rows: tuple[Row, ...]) -> list[tuple[Row, ...]]:
             bodies.append([])
         bodies[-1].append(row)
     return [tuple(b) for b in bodies]
-
-
-@cache
-def templates() -> Environment:
-    """The page templates of this room, everything escaped."""
-    return Environment(
-        loader=PackageLoader("walkrisk", "reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-@cache
-def css() -> Markup:
-    """The style sheet of every page."""
-    loader = templates().loader
-    assert loader is not None
-    return Markup(loader.get_source(templates(), "style.css")[0])  # our own file

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from walkrisk.reports.html import css, templates
+from walkrisk.reports.pages import own_file, page_html
 
 MOST_COMPLETE = 1000  # rows of complete participants shown; all are in quality.csv
+TITLE = "Quality of the recordings"
 ORDER = ("failed", "reduced", "complete")
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    simulated: bool
     facts: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     rows: tuple[dict[str, Any], ...]
@@ -33,7 +33,6 @@ def quality_html(
     ordered = sorted(rows, key=lambda row: ORDER.index(row["status"]))
     shown = ordered[: counts["failed"] + counts["reduced"] + MOST_COMPLETE]
     page = _Page(
-        simulated=any(row["simulated"] for row in rows),
         facts=(
             ("Participants", f"{len(rows):,}"),
             ("Complete", f"{counts['complete']:,} (both recordings used)"),
@@ -46,7 +45,10 @@ def quality_html(
         left_out=len(rows) - len(shown),
         version=version,
     )
-    return templates().get_template("quality.html.j2").render(page=page, css=css())
+    simulated = any(row["simulated"] for row in rows)
+    return page_html(
+        "quality.html.j2", title=TITLE, simulated=simulated, css=own_file("quality.css"), beside=True, page=page
+    )
 
 
 def _view(row: Mapping[str, Any], picture: str) -> dict[str, Any]:
