@@ -14,7 +14,7 @@ author = "walkrisk contributors"
 copyright = "walkrisk contributors"
 release = version = version_of("walkrisk")
 
-extensions = ["myst_parser", "mathml", "drawn"]
+extensions = ["myst_parser", "mathml", "drawn", "reference"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "_ext"]
 nitpicky = True
@@ -23,6 +23,7 @@ suppress_warnings = ["config.cache"]  # functions of _ext are no faults
 myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
+myst_url_schemes = {"http": None, "https": None, "mailto": None, "doi": "https://doi.org/{{path}}"}
 
 html_theme = "furo"
 html_title = "walkrisk"

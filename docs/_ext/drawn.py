@@ -19,58 +19,61 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
-from docutils.parsers.rst import Directive, directives
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 
 log = logging.getLogger(__name__)
 spaces: dict[str, dict[str, Any]] = {}  # by page
+places: dict[str, Path] = {}  # where this build writes
 
 
-class Drawn(Directive):
+class Drawn(SphinxDirective):
     has_content = True
     required_arguments = 1
-    option_spec = {"alt": directives.unchanged_required, "width": directives.unchanged, "hidden": directives.flag}
+    option_spec: ClassVar = {
+        "alt": directives.unchanged_required,
+        "width": directives.unchanged,
+        "hidden": directives.flag,
+    }
 
     def run(self) -> list[nodes.Node]:
-        app: Sphinx = self.state.document.settings.env.app
-        page = self.state.document.settings.env.docname
+        page = self.env.docname
         code = "\n".join(self.content)
         shown = nodes.literal_block(code, code, language="python")
         shown["classes"].append("drawn")
         self.set_source_info(shown)
         try:
-            picture = execute(app, page, code)
+            picture = execute(page, code)
         except Exception as error:
-            log.warning("the code of the picture %r fails: %r", self.arguments[0], error, location=self._place())
+            log.warning("the code of the picture %r fails: %r", self.arguments[0], error, location=self.get_location())
             return [shown]
         if not self.options.get("alt", "").strip():
-            log.warning("the picture %r has no :alt:", self.arguments[0], location=self._place())
+            log.warning("the picture %r has no :alt:", self.arguments[0], location=self.get_location())
         name = f"{page.replace('/', '-')}-{self.arguments[0]}.svg"
-        folder = Path(app.outdir) / "_pictures"
+        folder = places["pictures"]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(picture)
         up = "../" * page.count("/")
         image = nodes.raw(
             "",
-            f'<figure class="drawn"><img src="{up}_pictures/{name}" alt="{nodes_text(self.options.get("alt", ""))}">'
+            f'<figure class="drawn"><img src="{up}_pictures/{name}" alt="{_attribute(self.options.get("alt", ""))}">'
             "</figure>",
             format="html",
         )
-        return [image] if "hidden" in self.options else [shown, image]
-
-    def _place(self) -> tuple[str, int]:
-        return (self.state.document.settings.env.docname, self.lineno)
+        return [shown, image]
 
 
-def nodes_text(text: str) -> str:
+def _attribute(text: str) -> str:
+    """Text for an attribute of an element."""
     return " ".join(text.split()).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
 
 
-def execute(app: Sphinx, page: str, code: str) -> bytes:
+def execute(page: str, code: str) -> bytes:
     """Run a block in its page's namespace and folder; returns the svg it left in `picture`."""
     space = spaces.setdefault(page, {"__name__": "__drawn__"})
     folder = Path(space.setdefault("__folder__", tempfile.mkdtemp(prefix="walkrisk-drawn-")))
@@ -86,6 +89,10 @@ def execute(app: Sphinx, page: str, code: str) -> bytes:
     return picture
 
 
+def _begin(app: Sphinx) -> None:
+    places["pictures"] = Path(app.outdir) / "_pictures"
+
+
 def _forget(app: Sphinx, *_: object) -> None:
     for space in spaces.values():
         shutil.rmtree(space["__folder__"], ignore_errors=True)
@@ -94,6 +101,6 @@ def _forget(app: Sphinx, *_: object) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("drawn", Drawn)
-    app.connect("builder-inited", _forget)
+    app.connect("builder-inited", _begin)
     app.connect("build-finished", _forget)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
