@@ -199,7 +199,7 @@ def _schema_object(cls: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         properties[key_of(f)] = schema
         if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             required.append(key_of(f))
-    summary = (cls.__doc__ or "").strip().splitlines()[0]
+    summary = " ".join((cls.__doc__ or "").split())
     return {
         "type": "object",
         "description": summary,
