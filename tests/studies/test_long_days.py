@@ -17,7 +17,8 @@ from walkrisk.days.daily import days_parquet
 from walkrisk.declarations import build
 from walkrisk.errors import DataFault, StudyFault, UsageFault
 from walkrisk.runs.compute import make_cohort
-from walkrisk.runs.run import _read, check_files, run_file
+from walkrisk.runs.reading import read_data
+from walkrisk.runs.run import check_files, run_file
 
 Table = dict[str, Any]
 SECONDS = [
@@ -116,7 +117,7 @@ DAYS = pd.DataFrame(
 
 
 def values(study: walkrisk.Study, people: pd.DataFrame, days: pd.DataFrame) -> dict[str, list[float]]:
-    extract, _ = _read(study, people, days)
+    extract, _ = read_data(study, people, days)
     cohort, _ = make_cohort(study, extract)
     return {name: cohort.everyone[name].tolist() for name in [*SMALL["days"]["counts"], *SMALL["days"]["means"]]}
 
@@ -161,7 +162,7 @@ def test_ids_are_matched_as_texts() -> None:
 
 
 def test_days_of_others_and_people_without_days_are_said_not_named() -> None:
-    extract, _ = _read(small(), PEOPLE, DAYS)
+    extract, _ = read_data(small(), PEOPLE, DAYS)
     assert extract.days is not None
     strangers, without = extract.days.warnings
     assert "days of fewer than 10 people not in data_frame" in strangers
@@ -173,7 +174,7 @@ def test_days_of_others_and_people_without_days_are_said_not_named() -> None:
 def test_people_without_days_leave_at_the_first_step_of_the_flow() -> None:
     steps = [{"id": "worn", "reason": "No day", "require": [{"variable": "recorded", "above": 0}]}]
     study = walkrisk.study_from({**SMALL, "exclusions": steps})
-    cohort, _ = make_cohort(study, _read(study, PEOPLE, DAYS)[0])
+    cohort, _ = make_cohort(study, read_data(study, PEOPLE, DAYS)[0])
     assert [(s.step, s.n_before, s.n_excluded) for s in cohort.flow] == [("worn", 4, 1)]
 
 

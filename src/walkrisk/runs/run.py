@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from walkrisk.cohorts.long_days import join_days, read_days
-from walkrisk.cohorts.readers import Extract, read_extract
+from walkrisk.cohorts.readers import Extract
 from walkrisk.declarations import as_table, read_toml
-from walkrisk.errors import DataFault, UsageFault
+from walkrisk.errors import UsageFault
 from walkrisk.estimates.results import OUTCOME_TABLE, ROW_TYPES, Results, columns_of
 from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows_from_csv, rows_to_csv, write_all
 from walkrisk.reports.kept import drop_kept, kept_beside
 from walkrisk.reports.manifest import DataSource, Declarations, declared_in, manifest, sha256, versions
 from walkrisk.runs.compute import Progress, compute, make_cohort, planned_variations, silent
+from walkrisk.runs.reading import check_days_given, read_data, simulated_extract, source_of
 from walkrisk.studies.bench import make_bench
 from walkrisk.studies.declaration import SENSITIVITY_FILE, check_study, contracts, load_study, study_from
 from walkrisk.studies.kinds import is_resampled
@@ -97,9 +96,9 @@ def run(
     study = _with_seed(_with_min_cell(study, min_cell), seed)
     if out is not None:
         check_output(Path(out))
-    extract, said_simulated = _read(study, data, days)
+    extract, said_simulated = read_data(study, data, days)
     folder = None if out is None else Path(out)
-    made = _carry_out(study, extract, _source(extract, simulated or said_simulated), {}, jobs, progress, folder)
+    made = _carry_out(study, extract, source_of(extract, simulated or said_simulated), {}, jobs, progress, folder)
     return made if folder is None else write(made, folder, progress=progress)
 
 
@@ -127,17 +126,17 @@ def run_file(
     out = out or Path("reports") / study.study.id
     check_output(out)
     attached = _published_text(path.with_name(PUBLISHED_FILE))
-    _check_days_given(study, days)
+    check_days_given(study, days)
     if data is None:
         if days is not None:
             raise UsageFault("Days were given without the participants they belong to; give --data too.")
         progress("Simulating an extract", 0, 0)
-        extract, used_seed, attached[TRUTH_FILE] = _simulated_extract(study, path.with_name(SIMULATION_FILE), seed)
-        source = _source(extract, True, seed=used_seed)
+        extract, used_seed, attached[TRUTH_FILE] = simulated_extract(study, path.with_name(SIMULATION_FILE), seed)
+        source = source_of(extract, True, seed=used_seed)
     else:
         progress("Reading the data", 0, 0)
-        extract, said_simulated = _read(study, data, days)
-        source = _source(extract, simulated or said_simulated)
+        extract, said_simulated = read_data(study, data, days)
+        source = source_of(extract, simulated or said_simulated)
     made = _carry_out(study, extract, source, attached, jobs, progress, out)
     made = replace(made, declarations=declarations_of(path, sensitivity=sensitivity, simulated=data is None))
     return write(made, out, numbers_only=numbers_only, progress=progress)
@@ -161,7 +160,7 @@ def check_files(path: Path, data: Path | None, days: Path | None = None, *, sens
     if data is None and days is not None:
         raise UsageFault("Days were given without the participants they belong to; give --data too.")
     if data is not None:
-        extract, _ = _read(study, data, days)
+        extract, _ = read_data(study, data, days)
         cohort, warnings = make_cohort(study, extract)
         planned_variations(study, extract, make_bench(study, cohort))
         if extract.days:
@@ -279,88 +278,6 @@ def _with_seed(study: Study, seed: int | None) -> Study:
     changed = replace(study, settings=replace(study.settings, seed=seed))
     check_study(changed)
     return changed
-
-
-def _read(
-    study: Study, data: str | Path | pd.DataFrame, days: str | Path | pd.DataFrame | None
-) -> tuple[Extract, bool]:
-    """The extract with its days, and whether it says, or a truth file beside it, that it is simulated.
-
-    Raises DataFault with the faults of both files together.
-    """
-    _check_days_given(study, days)
-    faults: list[str] = []
-    people = _gathered(faults, data, "data_frame", lambda path: read_extract(path, contracts(study)))
-    declared = study.days
-    if declared is None or days is None:
-        table = None
-    else:
-        table = _gathered(faults, days, "days_frame", lambda path: read_days(path, declared))
-    if people is None or faults:
-        raise DataFault(faults)
-    extract, simulated = people
-    if declared and table:
-        id_column = next(name for name, c in study.columns.items() if c.kind == "id")
-        extract = join_days(extract, table[0], declared, id_column=id_column, simulated=table[1])
-        simulated = simulated or bool(extract.days and extract.days.simulated)
-    return extract, simulated
-
-
-def _gathered(
-    faults: list[str], data: str | Path | pd.DataFrame, frame_name: str, read: Callable[[Path], Extract]
-) -> tuple[Extract, bool] | None:
-    """What `read` makes of a file or data frame, and whether a truth file lies beside it; DataFaults are collected."""
-    try:
-        if isinstance(data, str | Path):
-            path = Path(data)
-            return read(path), path.with_suffix(".truth.json").is_file()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{frame_name}.parquet"
-            data.to_parquet(path, index=False)
-            return read(path), False
-    except DataFault as fault:
-        faults += fault.faults
-        return None
-
-
-def _check_days_given(study: Study, days: object) -> None:
-    if study.days and study.days.layout == "long" and days is None:
-        raise UsageFault(
-            "This study reads its days from a table of their own; give it with --days, such as days.parquet."
-        )
-    if days is not None and not (study.days and study.days.layout == "long"):
-        raise UsageFault("This study reads no table of days; leave --days out, or declare days.layout = 'long'.")
-
-
-def _simulated_extract(study: Study, declaration: Path, seed: int | None) -> tuple[Extract, int, str]:
-    if not declaration.is_file():
-        raise UsageFault(
-            f"No --data was given and there is no {declaration.name} beside the study to simulate an extract from; "
-            "give --data."
-        )
-    from walkrisk.simulation import load_simulation, simulate, write_extract
-
-    simulation = load_simulation(declaration)
-    used = simulation.defaults.seed if seed is None else seed
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "simulated_extract.parquet"
-        write_extract(simulate(simulation, n=simulation.defaults.n, seed=used), path)
-        truth = path.with_suffix(".truth.json").read_text(encoding="utf-8")
-        return read_extract(path, contracts(study)), used, truth
-
-
-def _source(extract: Extract, simulated: bool, *, seed: int | None = None) -> DataSource:
-    table = extract.days
-    return DataSource(
-        name=extract.name,
-        sha256=extract.sha256,
-        rows=len(extract.frame),
-        columns_read=extract.frame.shape[1],
-        columns_in_file=extract.n_columns_in_file,
-        simulated=simulated,
-        seed=seed,
-        days={"name": table.name, "sha256": table.sha256, "rows": table.rows} if table else None,
-    )
 
 
 def _published_text(path: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ from walkrisk.days.daily import days_parquet
 from walkrisk.epochs.classifier import KINDS, load_classifier, metadata
 from walkrisk.errors import UsageFault
 from walkrisk.execution import as_finished
-from walkrisk.reports.manifest import Declarations, declared_in, environment, folder_sha256, sealed, sha256, versions
+from walkrisk.reports.manifest import environment, folder_sha256, sealed, sha256, versions
 from walkrisk.reports.quality_page import quality_html
 from walkrisk.sensors.pairs import Pair, find_recordings
 from walkrisk.sensors.participant import Task, process
@@ -64,7 +64,6 @@ def run_sensors(
     Raises UsageFault, StudyFault (the settings), DataFault (the manifest).
     """
     declared = load_settings(settings) if isinstance(settings, Path) else settings
-    declarations = declared_in({"sensors": settings}) if isinstance(settings, Path) else {}
     found = find_recordings(recordings.absolute())
     _check_classifiers()
     check_store(out)
@@ -76,7 +75,7 @@ def run_sensors(
     tasks = [Task(found.pairs[i], declared, out.absolute(), signatures[i], wanted) for i in todo]
     kept = len(found.pairs) - len(todo)
     faults = _carry_out(tasks, jobs=jobs, cluster=cluster, progress=partial(_shifted, progress, kept, len(found.pairs)))
-    return _assemble(out, found.pairs, faults, declared, declarations, wanted, (*_kept(kept), *found.notes))
+    return _assemble(out, found.pairs, faults, declared, wanted, (*_kept(kept), *found.notes))
 
 
 def _check_classifiers() -> None:
@@ -97,9 +96,12 @@ def _kept(kept: int) -> tuple[str, ...]:
 
 
 def _mark(settings: SensorSettings) -> str:
-    trained = sha256(json.dumps(metadata()["classifiers"], sort_keys=True).encode())
-    content = {"walkrisk": versions()["walkrisk"], "classifiers": trained, "settings": settings_table(settings)}
+    content = {"walkrisk": versions()["walkrisk"], "classifiers": _trained(), "settings": settings_table(settings)}
     return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True)
+
+
+def _trained() -> str:
+    return sha256(json.dumps(metadata()["classifiers"], sort_keys=True))
 
 
 def _is_finished(out: Path, pair: Pair, signed: str, wanted: Sequence[str]) -> bool:
@@ -131,7 +133,6 @@ def _assemble(
     pairs: Sequence[Pair],
     faults: dict[str, QualityRow],
     settings: SensorSettings,
-    declarations: Declarations,
     wanted: Sequence[str],
     notes: tuple[str, ...],
 ) -> SensorRun:
@@ -160,8 +161,7 @@ def _assemble(
         write(out / name, content)
         files[name] = sha256(content)
     options = {name: name in wanted for name in (EPOCHS, PICTURES)}
-    written = _manifest(settings, pairs, quality, files, declarations=declarations, options=options)
-    write(out / "manifest.json", written.encode())
+    write(out / "manifest.json", _manifest(settings, pairs, quality, files, options).encode())
     return SensorRun(out, _summary(out, days, quality), _unread(quality), (*notes, *_left_over(out, pairs)))
 
 
@@ -190,8 +190,6 @@ def _manifest(
     pairs: Sequence[Pair],
     quality: Sequence[dict[str, object]],
     files: dict[str, str],
-    *,
-    declarations: Declarations,
     options: dict[str, bool],
 ) -> str:
     read = sorted(str(row[name]) for row in quality for name in ("thigh_sha256", "back_sha256") if row[name])
@@ -200,10 +198,10 @@ def _manifest(
             "kind": "sensors",
             "simulated": any(row["simulated"] for row in quality),
             "settings": settings_table(settings),
-            "declarations": declarations,
             "options": options,
             "notes": list(notes_of(settings)),
             "participants": len(pairs),
+            "classifiers": _trained(),
             "recordings": {"read": len(read), "sha256": sha256("\n".join(read))},
             "status": {
                 s: sum(row["status"] == s for row in quality) for s in sorted({str(r["status"]) for r in quality})
