@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 
 from walkrisk.errors import UsageFault
-from walkrisk.figures.fonts import FAMILY
+from walkrisk.figures.fonts import FAMILIES, known
 from walkrisk.figures.svg import Tip, standalone
 
 Format = Literal["svg", "png", "pdf"]
@@ -42,7 +42,7 @@ STAMP_PAPER = "#FFF0CC"
 STAMP_INK = "#6B4200"
 
 STYLE: Mapping[str, Any] = {
-    "font.family": [FAMILY],
+    "font.family": list(FAMILIES),
     "font.size": TEXT_PT,
     "text.color": INK,
     "text.parse_math": False,
@@ -90,6 +90,7 @@ class Page(Figure):
 @contextmanager
 def styled() -> Iterator[None]:
     """Matplotlib's own defaults with the house style on top, whatever the user's settings; all is put back after."""
+    known()
     settings: dict[Any, Any] = {k: v for k, v in matplotlib.rcParamsDefault.items() if k not in _NOT_STYLE}
     with matplotlib.rc_context(settings | dict(STYLE)):
         yield
@@ -188,7 +189,8 @@ def line_in(size: float) -> float:
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float = TEXT_PT, bold: bool = False) -> float:
     """Width of a line of text in inches."""
-    font = FontProperties(family=FAMILY, size=size, weight="bold" if bold else "normal")
+    known()
+    font = FontProperties(family=FAMILIES, size=size, weight="bold" if bold else "normal")
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) / 72
 
