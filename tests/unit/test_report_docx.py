@@ -15,8 +15,10 @@ from docx.enum.section import WD_ORIENT
 from docx.oxml.ns import qn
 from docx.table import Table as WordTable
 
-from walkrisk.reports.docx import column_widths, is_wide, report_docx, text_mm
+from walkrisk.reports.docx import report_docx
+from walkrisk.reports.docx_tables import table_docx
 from walkrisk.reports.html import Commands, Facts, FigureBlock, Paragraphs, ReportParts, Section
+from walkrisk.reports.layout import CELL_MM, setting, text_mm
 from walkrisk.tables.table import Head, Row, Table, footnotes, plain_rows
 
 TABLE = Table(
@@ -45,6 +47,8 @@ WIDE = Table(
     header=(Head("Category"), *(Head("Age-adjusted") for _ in NUMBERS)),
     rows=(Row(cells=("Q1", *NUMBERS)),),
 )
+
+LONG = replace(TABLE, id="long", rows=TABLE.rows * 13)
 
 
 def png(wide: int, high: int) -> bytes:
@@ -195,8 +199,8 @@ def test_a_table_has_three_rules_a_header_on_every_page_and_whole_rows() -> None
 
 
 def test_only_a_table_too_wide_for_the_page_lies_on_its_side() -> None:
-    assert not is_wide(TABLE)
-    assert is_wide(WIDE)
+    assert not setting(TABLE).sideways
+    assert setting(WIDE).sideways
     document = made(report(blocks=(TABLE, WIDE, FLAT)))
     turned = [s.orientation == WD_ORIENT.LANDSCAPE for s in document.sections]
     assert turned == [False, True, False]
@@ -206,13 +210,38 @@ def test_only_a_table_too_wide_for_the_page_lies_on_its_side() -> None:
     assert first.paragraphs[breaks[0] + 1].text == "Results", "the heading goes with its table"
 
 
-def test_columns_fill_the_page_and_numbers_are_not_broken() -> None:
-    for table, room in ((TABLE, 170.0), (TABLE, 100.0), (WIDE, 257.0)):
-        widths = column_widths(table, room)
-        assert sum(widths) <= room + 1e-9
-        assert min(widths[2:]) > text_mm("0.87 (0.77-0.98)")
-    assert column_widths(TABLE, 170.0)[2] == column_widths(TABLE, 170.0)[3], "alike under a span"
-    assert sum(column_widths(TABLE, 20.0)) == pytest.approx(20.0)
+def test_columns_fill_the_page_and_no_word_is_broken() -> None:
+    many = replace(WIDE, header=tuple(Head(f"Questionnairecovari{i}") for i in range(9)), rows=())
+    for table, room in ((TABLE, 170.0), (WIDE, 257.0), (many, 257.0), (LONG, 170.0)):
+        laid = setting(table)
+        assert laid.sideways is (room > 200)
+        assert sum(laid.widths_mm) <= room + 1e-9
+        for column, width in zip(zip(*plain_rows(table), strict=True), laid.widths_mm, strict=True):
+            words = (w for text in column for part in text.split(": ") for w in part.replace("-", "- ").split(" "))
+            assert max(text_mm(w, laid.points) for w in words) < width - 2 * CELL_MM, column
+    assert min(setting(WIDE).widths_mm[1:]) > text_mm("0.87 (0.77-0.98)", setting(WIDE).points)
+    assert setting(TABLE).widths_mm[2] == setting(TABLE).widths_mm[3], "alike under a span"
+    assert (setting(TABLE).points, setting(WIDE).points, setting(many).points) == (9, 9, 7)
+
+
+def test_a_table_of_more_than_a_page_is_broken_between_its_groups() -> None:
+    assert not setting(TABLE).long
+    assert setting(LONG).long
+    for table, whole in ((TABLE, True), (LONG, False)):
+        grid = docx.Document(io.BytesIO(table_docx(table, simulated=False))).tables[0]
+        kept = [bool(row.cells[0].paragraphs[0].paragraph_format.keep_with_next) for row in grid.rows[2:]]
+        assert kept[0], "a heading stays with what follows"
+        assert all(kept) is whole
+
+
+def test_one_table_is_a_word_file_of_its_own() -> None:
+    for table in (TABLE, WIDE):
+        first, second = (table_docx(table, simulated=True) for _ in range(2))
+        assert first == second
+        document = docx.Document(io.BytesIO(first))
+        assert plain(document.tables[0]) == plain_rows(table)
+        assert len(document.sections) == 1, "no empty page in front"
+        assert (document.sections[0].orientation == WD_ORIENT.LANDSCAPE) is setting(table).sideways
 
 
 def test_pictures_fit_the_page_and_are_described() -> None:

@@ -18,6 +18,8 @@ from docx.oxml.parser import OxmlElement
 from docx.shared import Mm, Pt, RGBColor
 from docx.styles.style import ParagraphStyle
 
+from walkrisk.reports.layout import CELL_MM, LONG_MM, MARGIN_MM, SHORT_MM, SIZES
+
 if TYPE_CHECKING:
     from docx.document import Document
 
@@ -27,14 +29,19 @@ FONT, MONOSPACE = "Arial", "Courier New"
 INK = None  # as the reader's Word has it
 QUIET, ALARM = RGBColor(0x55, 0x55, 0x55), RGBColor(0x8A, 0x3B, 0x00)
 
-SHORT_MM, LONG_MM, MARGIN_MM = 210.0, 297.0, 20.0  # A4
 FACT_MM = 46.0  # labels of facts
-TABLE_PT = 9.0
-CELL_MM = 1.2  # space at either side of a cell
 
 EPOCH = datetime(1980, 1, 1)  # the first moment a zip can name: the file says nothing of when it was made
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")  # XML cannot hold these
 TEMPLATE_EXTRAS = ("/thumbnail", "/customXml", "/extended-properties", "/stylesWithEffects")  # kinds of parts left out
+
+TABLE_POINTS = sorted({points for _, points in SIZES}, reverse=True)
+
+
+def table_style(kind: str, points: float) -> str:
+    """The style of a table's `text` or `head` in a size: its name and its id are the same."""
+    return f"Table-{kind}-{points:g}pt"
+
 
 #         name, based on, points, bold, colour, space before, after
 STYLES = (
@@ -47,8 +54,8 @@ STYLES = (
     ("Note", "Normal", 8, False, INK, 0, 2),
     ("Fact", "Normal", 9, False, INK, 0, 3),
     ("Command", "Normal", 9, False, INK, 0, 6),
-    ("Table text", "Normal", TABLE_PT, False, INK, 0, 0),
-    ("Table head", "Table text", TABLE_PT, True, INK, 0, 0),
+    *((table_style("text", points), "Normal", points, False, INK, 0, 0) for points in TABLE_POINTS),
+    *((table_style("head", points), "Normal", points, True, INK, 0, 0) for points in TABLE_POINTS),
 )
 TABLE_STYLE = f"""
 <w:style {nsdecls("w")} w:type="table" w:customStyle="1" w:styleId="JournalTable">
@@ -133,10 +140,11 @@ def _styles(document: Document) -> None:
 
 
 def turn(document: Document, *, landscape: bool) -> None:
-    """A new page the other way, unless this one lies so already."""
+    """A new page the other way, unless this one lies so already; an empty document is turned as it is."""
     wanted = WD_ORIENT.LANDSCAPE if landscape else WD_ORIENT.PORTRAIT
     if document.sections[-1].orientation != wanted:
-        page = document.add_section(WD_SECTION.NEW_PAGE)
+        empty = len(document.element.body) == 1  # its page alone
+        page = document.sections[-1] if empty else document.add_section(WD_SECTION.NEW_PAGE)
         page.orientation = wanted
         page.page_width, page.page_height = page.page_height, page.page_width
 

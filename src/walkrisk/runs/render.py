@@ -12,7 +12,10 @@ from walkrisk.figures.render import FORMATS, Format
 from walkrisk.figures.render import render as picture
 from walkrisk.figures.svg import inline
 from walkrisk.reports.docx import report_docx
+from walkrisk.reports.docx_tables import table_docx
 from walkrisk.reports.html import FigureBlock, report_html, table_csv, table_html
+from walkrisk.reports.latex import table_latex
+from walkrisk.reports.markdown import table_markdown
 from walkrisk.runs.accounting import accounts_of
 from walkrisk.runs.compute import Progress
 from walkrisk.runs.drawings import drawings
@@ -34,7 +37,7 @@ from walkrisk.tables.table import Table
 
 
 def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str | bytes]:
-    """tables/*.html and *.csv, figures/* in every format, report.html and report.docx."""
+    """tables/* and figures/* in every format, report.html and report.docx."""
     simulated = made.source.simulated
     work = tabulation(made.study, made.results, simulated=simulated)
     accounts = accounts_of(work)
@@ -47,6 +50,9 @@ def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str
     for table in tables.values():
         files[f"tables/{table.id}.html"] = table_html(table, simulated=simulated, source=foot)
         files[f"tables/{table.id}.csv"] = table_csv(table, simulated=simulated)
+        files[f"tables/{table.id}.tex"] = table_latex(table, simulated=simulated)
+        files[f"tables/{table.id}.md"] = table_markdown(table, simulated=simulated)
+        files[f"tables/{table.id}.docx"] = table_docx(table, simulated=simulated)
     pictures: dict[Format, dict[str, bytes]] = {fmt: {} for fmt in FORMATS}
     for i, d in enumerate(drawn):
         progress(f"Drawing {d.title}", i, len(drawn))
