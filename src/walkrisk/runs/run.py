@@ -98,7 +98,9 @@ def run(
         check_output(Path(out))
     extract, said_simulated = read_data(study, data, days)
     folder = None if out is None else Path(out)
-    made = _carry_out(study, extract, source_of(extract, simulated or said_simulated), {}, jobs, progress, folder)
+    made = carry_out(
+        study, extract, source_of(extract, simulated or said_simulated), out=folder, jobs=jobs, progress=progress
+    )
     return made if folder is None else write(made, folder, progress=progress)
 
 
@@ -137,7 +139,7 @@ def run_file(
         progress("Reading the data", 0, 0)
         extract, said_simulated = read_data(study, data, days)
         source = source_of(extract, simulated or said_simulated)
-    made = _carry_out(study, extract, source, attached, jobs, progress, out)
+    made = carry_out(study, extract, source, attached=attached, out=out, jobs=jobs, progress=progress)
     made = replace(made, declarations=declarations_of(path, sensitivity=sensitivity, simulated=data is None))
     return write(made, out, numbers_only=numbers_only, progress=progress)
 
@@ -190,7 +192,7 @@ def report_again(folder: Path, *, min_cell: int | None = None) -> Run:
         ) from None
     if changed:
         raise UsageFault(f"{folder}: {', '.join(changed)} is not what the run left; run the study again.")
-    attached = _texts(folder, (PUBLISHED_FILE, TRUTH_FILE))
+    attached = texts_in(folder, (PUBLISHED_FILE, TRUTH_FILE))
     made = Run(
         study=_with_min_cell(study, min_cell),
         results=Results(**rows),
@@ -239,15 +241,17 @@ def _options(study: Study, *, numbers_only: bool) -> dict[str, Any]:
     }
 
 
-def _carry_out(
+def carry_out(
     study: Study,
     extract: Extract,
     source: DataSource,
-    attached: Mapping[str, str],
-    jobs: int,
-    progress: Progress,
-    out: Path | None,
+    *,
+    attached: Mapping[str, str] | None = None,
+    out: Path | None = None,
+    jobs: int = 1,
+    progress: Progress = silent,
 ) -> Run:
+    """The rows of a study on an extract, not yet written; finished parts of long work are kept beside `out`."""
     kept = None
     if out is not None and declares_any(study.sensitivity):
         print_of_study = json.dumps(as_table(study), ensure_ascii=False)
@@ -258,7 +262,7 @@ def _carry_out(
         results=computed.results,
         source=source,
         warnings=computed.warnings,
-        attached=attached,
+        attached=attached or {},
     )
 
 
@@ -294,6 +298,6 @@ def _hash_of(path: Path) -> str:
     return sha256(path.read_bytes())
 
 
-def _texts(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
+def texts_in(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
     """The texts of those of the named files that are there."""
     return {n: (folder / n).read_text(encoding="utf-8") for n in names if (folder / n).is_file()}
