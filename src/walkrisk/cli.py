@@ -7,14 +7,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from walkrisk.commands import running, schemas, sensing, simulating
+from walkrisk.commands import running, schemas, sensing, simulating, verifying
 from walkrisk.errors import WalkriskError, where_raised
 
 MOST_SENTENCES = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code (0 done, 2 usage, 3 study, 4 data, 5 model, 6 recording, 70 a bug)."""
+    """Run a command; returns its exit code.
+
+    0 done, 1 verify found a difference, 2 usage, 3 study, 4 data, 5 model, 6 recording, 70 a bug.
+    """
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")  # small matrices: threads cost more than they give
     arguments = _parser().parse_args(argv)
@@ -63,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    for group in (running, sensing, simulating, schemas):
+    for group in (running, sensing, simulating, schemas, verifying):
         group.add(commands, shared)
     return parser
 
