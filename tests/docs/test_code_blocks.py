@@ -18,13 +18,15 @@ Follow = Callable[[str], Reader]
 
 @pytest.fixture(scope="session")
 def follow(tmp_path_factory: pytest.TempPathFactory) -> Follow:
-    """Follows a page once; a page that says `after: PAGE` goes on in the folder of that one."""
+    """Follows a page once; a page that says `after: PAGE` begins with a copy of the folder of that one."""
     done: dict[str, Reader | BaseException] = {}
 
     def run(page: str) -> Reader:
         if page not in done:
             before = front_matter(page).get("after")
-            folder = run(f"docs/{before}.md").home if before else tmp_path_factory.mktemp("reader")
+            folder = tmp_path_factory.mktemp("reader")
+            if before:
+                shutil.copytree(run(f"docs/{before}.md").home, folder, dirs_exist_ok=True)
             reader = Reader(page, folder)
             try:
                 reader.follow()
@@ -63,6 +65,25 @@ def test_the_r_of_a_page_gives_what_it_shows(page: str, follow: Follow) -> None:
                 raise PageFault(f"{code.place}: the page shows\n{shown.text}\nbut R printed\n{said}")
     if len(usable) < len(chunks):
         pytest.skip(f"{len(chunks) - len(usable)} of {len(chunks)} blocks need R with {', '.join(sorted(missing))}")
+
+
+@pytest.mark.parametrize("page", WITH_R)
+def test_r_and_walkrisk_show_the_same_numbers(page: str) -> None:
+    """Every decimal number that R printed stands in the next output of walkrisk too."""
+    compared = 0
+    found = blocks(page)
+    for i, (before, block) in enumerate(zip(found, found[1:], strict=False)):
+        if before.language != "r" or block.language != OUTPUT:
+            continue
+        later = zip(found[i + 2 :], found[i + 3 :], strict=False)
+        own = next((b for a, b in later if a.language == "python" and b.language == OUTPUT), None)
+        decimals = {float(n) for n in re.findall(r"-?\d+\.\d+", block.text)}
+        if own is None or not decimals:
+            continue
+        shown = {float(n) for n in re.findall(r"-?\d+\.\d+", own.text)}
+        assert decimals - shown <= {1.0}, f"{block.place} and {own.place}"
+        compared += 1
+    assert compared
 
 
 def r_chunks(page: str) -> list[tuple[Block, Block | None]]:
