@@ -35,6 +35,8 @@ def report_docx(report: ReportParts, *, pictures: Mapping[str, bytes]) -> bytes:
     _say(document, report.title, "Title")
     if report.subtitle:
         _say(document, report.subtitle, "Subtitle")
+    for text in report.headline:
+        _say(document, text, "Normal")
     _facts(document, report.summary)
     for section in report.sections:
         _section(document, section, pictures, report.simulated)

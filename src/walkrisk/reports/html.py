@@ -147,6 +147,11 @@ class ReportParts:
     footer: str = ""
 
     @property
+    def tables(self) -> dict[str, Table]:
+        """Every table of the report by its id."""
+        return {b.id: b for s in self.sections for b in s.blocks if isinstance(b, Table)}
+
+    @property
     def places(self) -> dict[str, str]:
         """What texts call a part of the report -> its id: Table 2, Figure 1, “Methods”."""
         numbered = (b for s in self.sections for b in s.blocks if isinstance(b, Table | FigureBlock) and b.number)

@@ -46,13 +46,6 @@ def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str
     drawn = list(drawings(made.study, made.results, flow=flow, simulated=simulated))
     drawn += [d for a in accounts.all() for d in a.drawings]
     files: dict[str, str | bytes] = {}
-    foot = f"{made.study.study.title}. Data: {made.source.name} (SHA-256 {made.source.sha256[:12]})"
-    for table in tables.values():
-        files[f"tables/{table.id}.html"] = table_html(table, simulated=simulated, source=foot)
-        files[f"tables/{table.id}.csv"] = table_csv(table, simulated=simulated)
-        files[f"tables/{table.id}.tex"] = table_latex(table, simulated=simulated)
-        files[f"tables/{table.id}.md"] = table_markdown(table, simulated=simulated)
-        files[f"tables/{table.id}.docx"] = table_docx(table, simulated=simulated)
     pictures: dict[Format, dict[str, bytes]] = {fmt: {} for fmt in FORMATS}
     for i, d in enumerate(drawn):
         progress(f"Drawing {d.title}", i, len(drawn))
@@ -61,7 +54,14 @@ def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str
             files[f"figures/{d.id}.{fmt}"] = pictures[fmt][d.id]
     figures = {d.id: _block(d, i, pictures["svg"][d.id]) for i, d in enumerate(drawn, start=1)}
     progress("Writing the report", len(drawn), len(drawn))
-    parts = report_parts(made, tables, figures, study_sha256=study_sha256, accounts=accounts)
+    parts = report_parts(made, work, tables, figures, study_sha256=study_sha256, accounts=accounts)
+    foot = f"{made.study.study.title}. Data: {made.source.name} (SHA-256 {made.source.sha256[:12]})"
+    for table in (tables | parts.tables).values():
+        files[f"tables/{table.id}.html"] = table_html(table, simulated=simulated, source=foot)
+        files[f"tables/{table.id}.csv"] = table_csv(table, simulated=simulated)
+        files[f"tables/{table.id}.tex"] = table_latex(table, simulated=simulated)
+        files[f"tables/{table.id}.md"] = table_markdown(table, simulated=simulated)
+        files[f"tables/{table.id}.docx"] = table_docx(table, simulated=simulated)
     files["report.html"] = report_html(parts, font=page_font())
     files["report.docx"] = report_docx(parts, pictures=pictures["png"])
     return files
