@@ -45,7 +45,7 @@ class ColumnProfile:
     all others and are several people's; they count as unknown in everything else. `counts` has the number of people by
     value where there are at most 50 values, `labels` the names the file gives to whole numbers. `repeated` says that
     people share values, `groups` into how many (4, 3 or 2) the quantiles part the people (0: into none), `curved` that
-    the 10th, 50th and 90th percentile are three values.
+    the 10th, 50th and 90th percentile are three values, `spaced` that some texts are of several words.
     """
 
     name: str
@@ -63,6 +63,7 @@ class ColumnProfile:
     labels: Mapping[int, str] = field(default_factory=dict)
     groups: int = 0
     curved: bool = False
+    spaced: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -135,6 +136,7 @@ def _of_texts(name: str, label: str, holds: Holds, values: np.ndarray) -> Column
         distinct=len(counts),
         repeated=bool((counts > 1).any()),
         counts=dict(sorted(few.items())),
+        spaced=any(len(str(text).split()) > 1 for text in counts.index),
     )
 
 

@@ -21,6 +21,7 @@ MOST_PLAIN_CODES = 8
 LARGEST_PLAIN_CODE = 1000
 LONGEST_CATEGORY = 100
 LONGEST_NAME = 40
+LONGEST_TITLE = 60
 LARGEST_VALUE = 1e99
 YES_NO = {0: "No", 1: "Yes"}
 _UNIT = re.compile(r"(.*\S)\s*[(\[]([^()\[\]]{1,20})[)\]]")
@@ -77,7 +78,7 @@ def guesses(file: FileProfile) -> tuple[Guess, ...]:
 def guess(c: ColumnProfile, name: str, n_rows: int) -> Guess:
     """What one column could be, as `name`."""
     meaning, unit = _meaning(c)
-    numbered = c.holds == "numbers" and c.whole
+    texts, numbered = c.holds in ("text", "mixed") and not c.spaced, c.holds == "numbers" and c.whole
     base = Guess(
         name=name,
         source=c.name,
@@ -85,7 +86,7 @@ def guess(c: ColumnProfile, name: str, n_rows: int) -> Guess:
         meaning=meaning,
         unit=unit,
         complete=c.known == n_rows,
-        may_identify=c.known == n_rows and not c.repeated and (c.holds in ("text", "mixed") or numbered),
+        may_identify=_named(c.name) and c.known == n_rows and not c.repeated and (texts or numbered),
         why_not=_why_not(c),
     )
     if base.why_not:
@@ -96,8 +97,8 @@ def guess(c: ColumnProfile, name: str, n_rows: int) -> Guess:
         return replace(base, kind="boolean", labels=YES_NO, values=(0.0, 1.0))
     if c.holds == "text":
         rare = min(c.counts.values()) < FEWEST_PEOPLE
-        texts = tuple(str(text) for text in c.counts)
-        return replace(base, kind="category", categories=texts, values=texts, rare=rare)
+        categories = tuple(str(text) for text in c.counts)
+        return replace(base, kind="category", categories=categories, values=categories, rare=rare)
     base = replace(base, missing_codes=c.missing, groups=c.groups, curved=c.curved)
     labels = _labels_of(c)
     if labels:
@@ -110,7 +111,7 @@ def guess(c: ColumnProfile, name: str, n_rows: int) -> Guess:
 
 def _why_not(c: ColumnProfile) -> str:
     """Why a column cannot be declared; empty if it can."""
-    if not _printable(c.name) or len(c.name) > LONGEST_TEXT:
+    if not _named(c.name):
         return "its name is too long or has control characters; rename it"
     if c.holds == "nothing":
         return "empty for everybody"
@@ -189,7 +190,11 @@ def clean(text: str) -> str:
 def readable(name: str) -> str:
     """A column name as people write it."""
     words = clean(re.sub(r"[_.]+", " ", name))
-    return words[:1].upper() + words[1:]
+    return words[:1].upper() + (words[1:] if len(words) <= LONGEST_TITLE else f"{words[1 : LONGEST_TITLE - 3]}...")
+
+
+def _named(name: str) -> bool:
+    return _printable(name) and len(name) <= LONGEST_TEXT
 
 
 def _printable(text: str) -> bool:
@@ -198,7 +203,7 @@ def _printable(text: str) -> bool:
 
 def _meaning(c: ColumnProfile) -> tuple[str, str]:
     """What the file says a column is and its unit, from the label or the name."""
-    label = clean(c.label)
+    label = clean(c.label) or ("" if IDENTIFIER.fullmatch(c.name) else readable(c.name))
     found = _UNIT.fullmatch(label or readable(c.name))
     if found and c.holds == "numbers" and not c.labels:
         return found[1], found[2]

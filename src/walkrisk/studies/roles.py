@@ -52,7 +52,7 @@ def resolve(wishes: Wishes, columns: Sequence[Guess], day_values: Sequence[Guess
     outcome = _one(wishes.outcome, columns, "--outcome", faults) if wishes.outcome else None
     if outcome is None and not wishes.outcome:
         faults.append(
-            f"Say what the outcome is with --outcome. {_listed('Columns with two values', outcomes(columns))}"
+            f"Say what the outcome is with --outcome. {_listed('Columns with few values', outcomes(columns))}"
         )
     event = _event(outcome, wishes.event, faults) if outcome else None
     exposures = _several(wishes.exposures, known, "--exposure", _exposure_fault, faults)
@@ -74,7 +74,7 @@ def resolve(wishes: Wishes, columns: Sequence[Guess], day_values: Sequence[Guess
 
 def outcomes(columns: Iterable[Guess]) -> list[Guess]:
     """Columns that may be an outcome: first those of two values, 0 and 1 before others, then those of a few."""
-    usable = [c for c in columns if not c.why_not and 2 <= len(c.values) <= 6]
+    usable = [c for c in columns if not c.why_not and not c.rare and 2 <= len(c.values) <= 6]
     return sorted(
         usable, key=lambda c: (len(c.values) != 2, c.values not in ((0.0, 1.0),), bool(_SEX.fullmatch(_word(c))))
     )
@@ -83,7 +83,7 @@ def outcomes(columns: Iterable[Guess]) -> list[Guess]:
 def exposures_of(columns: Iterable[Guess], without: Iterable[Guess | None] = ()) -> list[Guess]:
     """Columns that may be an exposure: numbers that part into groups, then factors; no age, sex or outcome."""
     out = _names(without)
-    usable = [c for c in columns if not c.why_not and c.name not in out and c.kind not in ("date", None)]
+    usable = [c for c in columns if not (c.why_not or c.rare) and c.name not in out and c.kind != "date"]
     usable = [c for c in usable if not (_AGE.fullmatch(_word(c)) or _SEX.fullmatch(_word(c)))]
     numbers = [c for c in usable if not c.levels and c.groups and not c.may_identify]
     return [*numbers, *(c for c in usable if c.levels)]

@@ -32,7 +32,9 @@ def value(content: Value) -> str:
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(content, Sequence):
         return f"[{', '.join(value(item) for item in content)}]"
-    return repr(int(content)) if content == int(content) and abs(content) < 1e15 else repr(float(content))
+    if isinstance(content, int) or (content == int(content) and abs(content) < 1e15):
+        return repr(int(content))
+    return repr(content)
 
 
 def lines(header: str, content: Mapping[str, Value], notes: Mapping[str, str] | None = None) -> list[str]:
