@@ -90,7 +90,10 @@ def _read(info: str, content: list[str], page: str, line: int) -> Iterator[Block
         options[found["key"]] = found["value"].strip()
         taken += 1
     body = content[taken:]
-    if name in HOLDERS:
+    if name == "include":
+        text = ((ROOT / page).parent / argument).read_text(encoding="utf-8")
+        yield from _blocks(text.splitlines(), page, 1)
+    elif name in HOLDERS:
         yield from _blocks(body, page, line + taken + 1)
     elif name in CODE:
         language = "drawn" if name == "drawn" else argument

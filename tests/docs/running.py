@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
+
+from walkrisk.errors import StudyFault
 
 from .pages import ROOT, Block, blocks, front_matter
 from .tomls import check_toml, put_into
@@ -121,7 +124,7 @@ class Reader:
         return None
 
     def toml(self, block: Block) -> str | None:
-        """A file, a change to one (caption `in FILE`), or a declaration that is only checked."""
+        """A file, a change to one (caption `in FILE`), or a declaration that is only checked; `class: wrong` has a fault."""
         self._bring(str(self.front.get("base_study", "")))
         if block.caption.startswith("in "):
             path = self.here / block.caption.removeprefix("in ").strip()
@@ -129,7 +132,11 @@ class Reader:
         elif block.caption:
             self.file(block)
         with contextlib.chdir(self.here):
-            check_toml(block, base=self.here / str(self.front.get("base_study", "")))
+            if block.options.get("class") == "wrong":
+                with pytest.raises(StudyFault):
+                    check_toml(block, base=self.here / str(self.front.get("base_study", "")))
+            else:
+                check_toml(block, base=self.here / str(self.front.get("base_study", "")))
         return None
 
     def _bring(self, text: str) -> None:
