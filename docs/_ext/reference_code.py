@@ -79,7 +79,7 @@ def exit_codes() -> str:
     faults = {
         c.exit_code: c for c in vars(errors).values() if inspect.isclass(c) and issubclass(c, errors.WalkriskError)
     }
-    rows = [("0", "Done.")]
+    rows = [("0", "Done."), ("1", "`walkrisk verify`: the folder is not what its manifest says.")]
     for number, fault in sorted(faults.items()):
         if fault is not errors.WalkriskError:
             rows.append((str(number), (fault.__doc__ or "").strip().splitlines()[0]))

@@ -145,7 +145,8 @@ class _Pages:
             return "one of " + codes(json.dumps(v) for v in value["enum"])
         match value["type"]:
             case "array":
-                return f"list of {self._kind(value['items'])}"
+                kind = self._kind(value["items"])
+                return f"list of {kind}s" if kind in ("name", "text", "number", "whole number") else f"list of {kind}"
             case "object":
                 pattern, inner = next(iter(value["patternProperties"].items()))
                 of = "code" if pattern.startswith("^-?") else "name" if pattern != "^.+$" else "text"

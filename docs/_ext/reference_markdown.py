@@ -32,7 +32,7 @@ def with_links(text: str) -> str:
         doi, after = found[1], ""
         while doi.endswith(")") and doi.count(")") > doi.count("("):
             doi, after = doi[:-1].rstrip(".,;:"), ")" + after
-        return f"doi <doi:{doi}>{after}"
+        return f"<doi:{doi}>{after}"
 
     return DOI.sub(link, text)
 

@@ -34,19 +34,21 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     )
     reproduce.set_defaults(command=_reproduce)
     run = commands.add_parser("run", parents=[running], help="any study")
-    run.add_argument("study", type=Path, metavar="STUDY.toml")
+    run.add_argument("study", type=Path, metavar="STUDY.toml", help="the declaration")
     run.set_defaults(command=_run)
     check = commands.add_parser("check", parents=[shared], help="every fault of a study and its data, without running")
-    check.add_argument("study", type=Path, metavar="STUDY.toml")
-    check.add_argument("--data", type=Path, metavar="FILE")
-    check.add_argument("--days", type=Path, metavar="FILE")
+    check.add_argument("study", type=Path, metavar="STUDY.toml", help="the declaration")
+    check.add_argument("--data", type=Path, metavar="FILE", help="participants' file, checked too")
+    check.add_argument("--days", type=Path, metavar="FILE", help="table of days, checked too")
     check.add_argument("--sensitivity", action="store_true", help="with sensitivity.toml beside the study")
     check.set_defaults(command=_check)
     report = commands.add_parser(
         "report", parents=[shared], help="report again from what a run left, without refitting"
     )
-    report.add_argument("folder", type=Path, metavar="DIR")
-    report.add_argument("--min-cell", type=min_cell, default=None, metavar="K")
+    report.add_argument("folder", type=Path, metavar="DIR", help="what a run left")
+    report.add_argument(
+        "--min-cell", type=min_cell, default=None, metavar="K", help="as for run; by default that of the run"
+    )
     report.set_defaults(command=_report)
 
 

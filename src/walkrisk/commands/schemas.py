@@ -14,7 +14,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     """Add schema."""
     schema = commands.add_parser("schema", parents=[shared], help="JSON Schema of study.toml, for editors")
     schema.add_argument("--sensors", action="store_true", help="that of sensors.toml instead")
-    schema.add_argument("--out", type=Path, metavar="FILE")
+    schema.add_argument("--out", type=Path, metavar="FILE", help="write it there instead of showing it")
     schema.set_defaults(command=_schema)
 
 

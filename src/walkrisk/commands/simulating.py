@@ -16,7 +16,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     kinds = simulate.add_subparsers(metavar="KIND", required=True)
     extract = kinds.add_parser("extract", parents=[shared], help="a participants' extract")
     extract.add_argument("--n", type=positive, default=None, metavar="N", help="participants (default: as declared)")
-    extract.add_argument("--seed", type=natural, default=None, metavar="S")
+    extract.add_argument("--seed", type=natural, default=None, metavar="S", help="default: as declared")
     extract.add_argument("--out", type=Path, required=True, metavar="FILE", help=".parquet, .csv, .dta or .sav")
     extract.add_argument(
         "--declaration", type=Path, default=None, metavar="SIMULATION.toml", help="default: the reference study's"
@@ -25,8 +25,8 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     recordings = kinds.add_parser("recordings", parents=[shared], help="thigh and back .cwa pairs, with questionnaires")
     recordings.add_argument("--participants", type=positive, default=1, metavar="N", help="how many (default 1)")
     recordings.add_argument("--days", type=days, default=7.0, metavar="D", help="days worn (default 7)")
-    recordings.add_argument("--seed", type=natural, default=2025, metavar="S")
-    recordings.add_argument("--out", type=Path, required=True, metavar="DIR")
+    recordings.add_argument("--seed", type=natural, default=2025, metavar="S", help="default 2025")
+    recordings.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     recordings.add_argument(
         "--declaration", type=Path, default=None, metavar="SIMULATION.toml", help="default: the one walkrisk carries"
     )

@@ -17,7 +17,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     verify = commands.add_parser(
         "verify", parents=[shared], help="whether an output folder is what its manifest says; exit code 1 if not"
     )
-    verify.add_argument("folder", type=Path, metavar="DIR")
+    verify.add_argument("folder", type=Path, metavar="DIR", help="what a run left")
     verify.add_argument("--data", type=Path, metavar="FILE", help="run again on these data and compare every output")
     verify.add_argument("--days", type=Path, metavar="FILE", help="the table of days, for a study that read one")
     verify.add_argument("--study", type=Path, metavar="STUDY.toml", help="hold the declaration against the run's too")

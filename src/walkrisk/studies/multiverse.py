@@ -164,7 +164,7 @@ class Decision:
 
     id: Name
     title: str = ""
-    options: tuple[Option, ...]
+    options: tuple[Option, ...] = option(doc="What could be done; one option is what the study does.")
     exposures: tuple[Name, ...] = option(
         (), doc="Taken for these exposures; for all others it stays as the study has it."
     )
