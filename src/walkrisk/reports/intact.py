@@ -59,7 +59,7 @@ def folder_differences(folder: Path, said: Mapping[str, Any]) -> Iterator[str]:
     for sub, digest in dict(said.get("folders") or {}).items():
         if folder_sha256(people, sub) != digest:
             yield f"{sub}/: its files together are not what was left there (the manifest has one hash of all of them)."
-    known = {MANIFEST, *named, *people}
+    known = {MANIFEST, *named, *people, *(str(parent) for name in named for parent in PurePosixPath(name).parents)}
     sensors = kind_of(said) == "sensors"
     strange = [name for name in _found(folder, ignored=AT_WORK if sensors else "") if name not in known]
     for name in strange:
