@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from walkrisk.commands import running, schemas, sensing, simulating, starting, verifying
+from walkrisk.commands import comparing, running, schemas, sensing, simulating, starting, verifying
 from walkrisk.errors import WalkriskError, where_raised
 
 MOST_SENTENCES = 20
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    for group in (starting, running, sensing, simulating, schemas, verifying):
+    for group in (starting, running, sensing, simulating, schemas, verifying, comparing):
         group.add(commands, shared)
     return parser
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from walkrisk.estimates.disclosure import COUNTED, RATIOS
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import is_small
+from walkrisk.estimates.withheld import COUNTED, RATIOS
 
 KEY = ("analysis", "exposure", "stratum", "level", "reference", "model", "estimand", "method", "variance")
 LOOSER: tuple[tuple[str, ...], ...] = ((), ("variance",), ("method", "variance"))
