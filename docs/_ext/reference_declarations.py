@@ -146,7 +146,8 @@ class _Pages:
         match value["type"]:
             case "array":
                 kind = self._kind(value["items"])
-                return f"list of {kind}s" if kind in ("name", "text", "number", "whole number") else f"list of {kind}"
+                plain = kind in ("name", "text", "number", "whole number")
+                return f"list of {kind}s" if plain else f"list of {kind.replace('table ', 'tables ', 1)}"
             case "object":
                 pattern, inner = next(iter(value["patternProperties"].items()))
                 of = "code" if pattern.startswith("^-?") else "name" if pattern != "^.+$" else "text"
