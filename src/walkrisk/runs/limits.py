@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from walkrisk.accounts.account import View
@@ -67,19 +67,22 @@ def loss_steps(study: Study) -> tuple[str, ...]:
     if declared:
         return tuple(dict.fromkeys(declared))
     outcome = study.outcomes[outcome_of(study)]
-    own = {n for n in (outcome.variable, outcome.event, outcome.time) if n}
-    ends = own | {a for n in own for a in ancestors(study, n)}
-    begins = {c for m in study.models.values() for c in m.covariates}
-    begins |= {a for c in begins for a in ancestors(study, c)}
-    return tuple(x.id for x in study.exclusions if ends & set(x.known) - begins)
+    ends = _origins(study, [n for n in (outcome.variable, outcome.event, outcome.time) if n])
+    begins = _origins(study, {c for m in study.models.values() for c in m.covariates})
+    return tuple(x.id for x in study.exclusions if (_origins(study, x.known) & ends) - begins)
 
 
 def covariate_steps(study: Study) -> tuple[str, ...]:
     """The exclusions that ask for covariates of the models to be known."""
-    covariates = {c for m in study.models.values() for c in m.covariates}
-    wanted = covariates | {a for c in covariates for a in ancestors(study, c)}
+    covariates = _origins(study, {c for m in study.models.values() for c in m.covariates})
     lost = loss_steps(study)
-    return tuple(x.id for x in study.exclusions if x.id not in lost and wanted & set(x.known))
+    return tuple(x.id for x in study.exclusions if x.id not in lost and covariates & set(x.known))
+
+
+def _origins(study: Study, names: Iterable[str]) -> set[str]:
+    """Variables with everything they are derived from."""
+    wanted = set(names)
+    return wanted.union(*(ancestors(study, name) for name in wanted))
 
 
 def shares(view: View, steps: Sequence[str]) -> list[Share]:

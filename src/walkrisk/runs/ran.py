@@ -48,21 +48,22 @@ def _days(days: Days) -> str:
     rule = days.valid
     wanted = []
     if rule.zero_invalidates:
-        wanted.append(f"some {_activities(rule.zero_invalidates, 'and some')}")
+        wanted.append(f"some time each of {_activities(rule.zero_invalidates)}")
     if rule.total_of and rule.min_total_h:
         wanted.append(f"at least {rule.min_total_h:g} h of {_activities(rule.total_of)} together")
     if rule.not_worn and rule.max_not_worn_h is not None:
         wanted.append(f"at most {rule.max_not_worn_h:g} h of {_activities(rule.not_worn)} together")
     if wanted:
         said.append(f"A day was valid with {'; '.join(wanted)}.")
-    means = {m.label or name: m.days for name, m in days.means.items()}
-    for which, group in groupby(sorted(means, key=lambda label: means[label]), key=lambda label: means[label]):
-        said.append(f"Means a day over {which} days: {', '.join(in_text(label) for label in group)}.")
+    for which, group in groupby(sorted(days.means.values(), key=lambda m: m.days), key=lambda m: m.days):
+        labels = ", ".join(in_text(m.label or _activities([m.of])) for m in group)
+        said.append(f"Means a day over {which} days: {labels}.")
     return " ".join(said)
 
 
-def _activities(names: Sequence[str], joint: str = "and") -> str:
-    return f" {joint} ".join(n.replace("_", " ") for n in names)
+def _activities(names: Sequence[str]) -> str:
+    *first, last = (n.removesuffix("_s").replace("_", " ") for n in names)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def missing_data(study: Study) -> str:

@@ -38,8 +38,9 @@ def report_parts(
     """The report of a run, from its tables and figures by id, and the checklist of what stands where in it."""
     about, view = made.study.study, view_of(work)
     sections = [s for s in _sections(made, view, tables, figures, accounts) if s.blocks]
-    strobe = Section(id="section_strobe", title="STROBE checklist", blocks=(strobe_table(view, sections),), linked=True)
     origin = Section(id="section_origin", title=ORIGIN, blocks=_origin(made, study_sha256))
+    checklist = strobe_table(view, [*sections, origin])
+    strobe = Section(id="section_strobe", title="STROBE checklist", blocks=(checklist,), linked=True)
     return ReportParts(
         title=about.title,
         subtitle=about.question,

@@ -173,7 +173,7 @@ def _results(find: Finder) -> Iterator[Item]:
     )
     yield Item("13b", "Reasons for leaving at each stage", _all(flow), "Reasons before the extract.")
     yield Item("13c", "Flow diagram", _all(flow))
-    described = find.named(c.id for c in study.characteristics if not c.by_step)
+    described = find.named(c.id for c in study.characteristics if not c.by_step)[:3]
     yield Item("14a", "Characteristics of participants", _all(described))
     unknown = find.named(_with_unknown(find))
     complete = _all(unknown) or ("No value is missing among those analysed" if described else "")
