@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, KeysView, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+LARGE = 50  # what hiding a cell without people costs beyond others: it tells a reader most
 K = TypeVar("K", bound=Hashable)
 Mark = Literal["small", "hidden"]
 
@@ -40,175 +41,166 @@ def hidden_cells(
     cost: Mapping[K, int],
     unseen: Collection[K] = (),
     forced: Collection[K] = (),
+    bounded: Collection[K] = (),
 ) -> dict[K, Mark]:
     """The cells to hide: small ones (1..min_cell - 1), `forced` ones, and more so that none of these can be worked out.
 
     A reader knows every cell that is not hidden and not `unseen`, every sum, and the rule: a cell marked small lies in
-    1..min_cell - 1, a large one that is hidden besides is at least min_cell. A cell is safe when at least two values of
-    it agree with all that. Cells to hide besides are taken by `cost`, then by size, from the sums of the exposed cell;
-    a cell without a cost is never hidden (it is known from elsewhere). Where nothing is left to hide, small cells are
-    marked as any other; where that does not help either the cell stays exposed. What turns out not to be needed is
-    shown again.
+    1..min_cell - 1, a large one that is hidden besides is at least min_cell. (Of `bounded` cells a reader knows that
+    they are small though they are unseen.) A cell is safe when at least two values of it agree with all that: for each
+    in turn the other table is sought that changes the cheapest cells shown, by `cost`, then by size, and these are
+    hidden besides. A cell without a cost is never hidden (it is known from elsewhere). Where there is none, small cells
+    around it are marked as any other; where that does not help either the cell stays exposed. What turns out not to be
+    needed is shown again.
     """
     small = {k for k, v in values.items() if is_small(v, min_cell)}
-    hidden = small | set(forced) | set(unseen)
-    table = _Table(values, sums, frozenset(small | set(forced)), set(unseen) | (set(forced) - small), min_cell)
-    beyond_help: set[K] = set()
-    added: list[K] = []
-    while exposed := table.exposed(hidden) - beyond_help:
-        more, helpless = _candidates(table, exposed, hidden, cost)
-        beyond_help |= helpless - table.veil(helpless)
-        added += more
-        hidden |= set(more)
+    guarded = small | set(forced)
+    unbounded = (set(unseen) - set(bounded)) | (set(forced) - small)
+    table = _Table(values, sums, frozenset(guarded), unbounded, min_cell, cost)
+    hidden = guarded | set(unseen)
+    added: dict[K, None] = {}
+    for cell in (k for k in values if k in guarded):
+        if table.safe(cell, hidden):
+            continue
+        other = table.cheapest(cell, hidden)
+        if other is None and table.veil(cell):
+            other = table.cheapest(cell, hidden)
+        for k in other or ():
+            if k not in hidden:
+                added[k] = None
+                hidden.add(k)
+    protected = [k for k in values if k in guarded and table.safe(k, hidden)]
     for cell in sorted(added, key=lambda k: (cost[k], values[k]), reverse=True):
-        if table.exposed(hidden - {cell}) <= beyond_help:
+        if all(table.safe(k, hidden - {cell}) for k in protected):
             hidden.discard(cell)
     marked_small = small - table.unbounded
     return {k: "small" if k in marked_small else "hidden" for k in values if k in hidden and k not in unseen}
 
 
-def _candidates(
-    table: _Table[K], exposed: Collection[K], hidden: Collection[K], cost: Mapping[K, int]
-) -> tuple[list[K], set[K]]:
-    """A cell to hide for every exposed one, and those for which there is none.
-
-    It is the cheapest in a sum of the exposed cell, a large count before a zero; else one in a sum of a cell that is
-    hidden together with it.
-    """
-    chosen: list[K] = []
-    helpless: set[K] = set()
-    for group in table.components(hidden):
-        for cell in (k for k in group if k in exposed):
-            near = table.neighbours([cell])
-            if near & set(chosen):
-                continue
-            pools = (near, table.neighbours(group))
-            usable = ([k for k in pool if k in cost and k not in hidden] for pool in pools)
-            best = next((min(u, key=lambda k: table.rank(k, cost)) for u in usable if u), None)
-            if best is None:
-                helpless.add(cell)
-            else:
-                chosen.append(best)
-    return list(dict.fromkeys(chosen)), helpless
-
-
 @dataclass(frozen=True, slots=True)
 class _Table(Generic[K]):
+    """The additive table with what a reader thinks possible, and the other tables found so far (cells they change)."""
+
     values: Mapping[K, int]
     sums: Sequence[Sum[K]]
     guarded: frozenset[K]
     unbounded: set[K]
     min_cell: int
+    cost: Mapping[K, int]
     sums_of: dict[K, list[Sum[K]]] = field(default_factory=dict)
-    witnesses: list[frozenset[K]] = field(default_factory=list)
-    done: dict[frozenset[K], set[K]] = field(default_factory=dict)
+    witnesses: dict[K, list[frozenset[K]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for s in self.sums:
             for cell in s.cells:
                 self.sums_of.setdefault(cell, []).append(s)
 
-    def veil(self, cells: Collection[K]) -> set[K]:
-        """Those of these cells that gain from having the small cells around them marked as any other hidden cell."""
-        near = {c: {k for k in self.neighbours([c]) if k in self.guarded} - self.unbounded for c in cells}
-        for more in near.values():
-            self.unbounded.update(more)
-        self.done.clear()
-        return {c for c, more in near.items() if more}
+    def safe(self, cell: K, hidden: Collection[K]) -> bool:
+        """Whether a table is known that differs from the truth in this cell and otherwise in hidden cells only."""
+        return any(changed <= hidden for changed in self.witnesses.get(cell, ()))  # type: ignore[operator]
 
-    def neighbours(self, cells: Collection[K]) -> KeysView[K]:
-        """Cells that stand in a sum with one of these, in order."""
-        return dict.fromkeys(k for c in cells for s in self.sums_of.get(c, ()) for k in s.cells).keys()
+    def veil(self, cell: K) -> bool:
+        """Mark the small cells around one as any other hidden cell; whether there were any."""
+        more = {k for k in self.neighbours(cell) if k in self.guarded} - self.unbounded
+        self.unbounded.update(more)
+        return bool(more)
 
-    def rank(self, cell: K, cost: Mapping[K, int]) -> tuple[bool, int, int]:
-        """What is hidden first comes first."""
-        return (self.values[cell] < self.min_cell, cost[cell], self.values[cell])
+    def neighbours(self, cell: K) -> KeysView[K]:
+        """Cells that stand in a sum with this one, in order."""
+        return dict.fromkeys(k for s in self.sums_of.get(cell, ()) for k in s.cells).keys()
 
-    def components(self, hidden: Collection[K]) -> list[list[K]]:
-        """Hidden cells that are tied by sums, group by group, where there is a guarded one among them."""
-        left = dict.fromkeys(k for k in self.values if k in hidden)
-        groups = []
-        for start in self.values:
-            if start in left and start in self.guarded:
-                group, reach = [], [start]
-                del left[start]
-                while reach:
-                    group.append(cell := reach.pop())
-                    near = [k for k in self.neighbours([cell]) if k in left]
-                    reach += near
-                    for k in near:
-                        del left[k]
-                groups.append(group)
-        return groups
-
-    def exposed(self, hidden: Collection[K]) -> set[K]:
-        """Guarded cells that take one value only in all tables a reader may think of.
-
-        Once a table is found that differs from the truth in hidden cells only, it counts again for as long as they are
-        hidden.
-        """
-        out: set[K] = set()
-        for group in self.components(hidden):
-            together = frozenset(group)
-            if together not in self.done:
-                safe = {k for changed in self.witnesses if changed <= together for k in changed}
-                self.done[together] = self._exposed_in(group, [k for k in group if k in self.guarded and k not in safe])
-            out |= self.done[together]
-        return out
-
-    def _exposed_in(self, names: Sequence[K], doubtful: list[K]) -> set[K]:
-        out: set[K] = set()
-        if not doubtful:
-            return out
-        column = {k: i for i, k in enumerate(names)}
+    def cheapest(self, cell: K, hidden: Collection[K]) -> frozenset[K] | None:
+        """The cells that another table changes, this one among them, at the least cost of cells shown; None if there is
+        no such table."""
+        names = list(self._reach(cell, hidden))
+        a, limits = self._equations(names), self._limits(names)
+        largest = max(self.values[k] for k in names) + 1
+        price = np.array([0.001 if k in hidden else self._price(k) + self.values[k] / largest for k in names])
         truth = np.array([self.values[k] for k in names], dtype=np.float64)
-        a, limits = self._equations(column), self._limits(names, float(truth.max(initial=1.0)))
-        while doubtful:
-            cell, *doubtful = doubtful
-            other = _another(a, truth, limits, column[cell])
-            if other is None:
-                out.add(cell)
-            else:
-                changed = frozenset(k for k, i in column.items() if round(other[i]) != truth[i])
-                self.witnesses.append(changed)
-                doubtful = [k for k in doubtful if k not in changed]
-        return out
+        change = _other_table(a, truth, limits, price, names.index(cell))
+        if change is None:
+            return None
+        changed = frozenset(k for k, d in zip(names, change, strict=True) if d)
+        for k in changed:
+            if k in self.guarded:
+                self.witnesses.setdefault(k, []).append(changed)
+        return changed
 
-    def _equations(self, column: Mapping[K, int]) -> FloatArray:
-        rows = {}
-        for s in dict.fromkeys(s for k in column for s in self.sums_of.get(k, ())):
-            row = np.zeros(len(column))
-            for cell, sign in (*((p, 1.0) for p in s.parts), (s.total, -1.0)):
-                if cell in column:
-                    row[column[cell]] += sign
-            if row.any():
-                rows[row.tobytes()] = row
-        return np.array(list(rows.values()), dtype=np.float64).reshape(len(rows), len(column))
+    def _price(self, cell: K) -> float:
+        return 1.0 + self.cost[cell] + (LARGE if self.values[cell] < self.min_cell else 0)
 
-    def _limits(self, names: Sequence[K], largest: float) -> tuple[FloatArray, FloatArray]:
+    def _reach(self, cell: K, hidden: Collection[K]) -> Iterator[K]:
+        """The cells tied to one by sums, through cells that are hidden or may be."""
+        reach, seen = [cell], {cell}
+        while reach:
+            yield (here := reach.pop())
+            near = [k for k in self.neighbours(here) if k not in seen and (k in hidden or k in self.cost)]
+            seen.update(near)
+            reach += near
+
+    def _equations(self, names: Sequence[K]) -> tuple[FloatArray, FloatArray, FloatArray, int]:
+        """Rows, columns and signs of the sums, and how many there are; cells that are fixed drop out."""
+        column = {k: i for i, k in enumerate(names)}
+        rows: dict[frozenset[tuple[int, float]], None] = {}
+        for s in dict.fromkeys(s for k in names for s in self.sums_of.get(k, ())):
+            signs: dict[int, float] = {}
+            for k, sign in (*((p, 1.0) for p in s.parts), (s.total, -1.0)):
+                if k in column:
+                    signs[column[k]] = signs.get(column[k], 0.0) + sign
+            rows[frozenset((i, v) for i, v in signs.items() if v)] = None
+        filled = [sorted(r) for r in rows if r]
+        at = [i for i, r in enumerate(filled) for _ in r]
+        entries = [entry for r in filled for entry in r]
+        return (
+            np.array(at, dtype=np.float64),
+            np.array([i for i, _ in entries], dtype=np.float64),
+            np.array([v for _, v in entries], dtype=np.float64),
+            len(filled),
+        )
+
+    def _limits(self, names: Sequence[K]) -> tuple[FloatArray, FloatArray]:
         """What a reader thinks possible: 1..min_cell - 1 for a small cell, at least min_cell for another large one."""
+        largest = max(self.values[k] for k in names)
         shown_small = np.array([k in self.guarded and k not in self.unbounded for k in names])
         large = np.array([k not in self.unbounded and self.values[k] >= self.min_cell for k in names])
         low = np.where(shown_small, 1.0, np.where(large, float(self.min_cell), 0.0))
-        return low, np.where(shown_small, self.min_cell - 1.0, 2 * largest + self.min_cell)
+        return low, np.where(shown_small, self.min_cell - 1.0, 2.0 * largest + self.min_cell)
 
 
-def _another(a: FloatArray, truth: FloatArray, limits: tuple[FloatArray, FloatArray], c: int) -> FloatArray | None:
-    """A table in whole numbers that agrees with all sums and differs from the truth in cell `c`, if there is one."""
+def _other_table(
+    a: tuple[FloatArray, FloatArray, FloatArray, int],
+    truth: FloatArray,
+    limits: tuple[FloatArray, FloatArray],
+    price: FloatArray,
+    c: int,
+) -> FloatArray | None:
+    """The cheapest change in whole numbers, up or down in cell `c`, that keeps all sums; None if there is none.
+
+    What is more and what is less are taken as variables of their own, so that their price is linear.
+    """
     from scipy.optimize import Bounds, LinearConstraint, milp  # slow to import, and rarely needed
+    from scipy.sparse import csr_array, hstack
 
-    sums = LinearConstraint(a, a @ truth, a @ truth) if len(a) else ()
-    for low, high in ((limits[0][c], truth[c] - 1), (truth[c] + 1, limits[1][c])):
-        if low > high:
+    k = len(truth)
+    sums = csr_array((a[2], (a[0].astype(int), a[1].astype(int))), shape=(a[3], k))
+    constraints = LinearConstraint(hstack([sums, -sums], format="csc"), 0, 0) if a[3] else ()
+    room = np.concatenate([limits[1] - truth, truth - limits[0]]).clip(0)
+    best: tuple[float, FloatArray] | None = None
+    for side in (c, k + c):
+        if room[side] < 1:
             continue
-        bounds = Bounds(_with(limits[0], c, low), _with(limits[1], c, high))
-        found = milp(np.zeros(len(truth)), constraints=sums, integrality=np.ones(len(truth)), bounds=bounds)
-        if found.x is not None:
-            return np.asarray(found.x, dtype=np.float64)
-    return None
-
-
-def _with(values: FloatArray, at: int, value: float) -> FloatArray:
-    out = values.copy()
-    out[at] = value
-    return out
+        low, high = np.zeros(2 * k), room.copy()
+        low[side], high[(side + k) % (2 * k)] = 1.0, 0.0
+        for whole in (np.zeros(2 * k), np.ones(2 * k)):  # a vertex of the relaxed problem is mostly whole already
+            found = milp(
+                np.tile(price, 2),
+                constraints=constraints,
+                integrality=whole,
+                bounds=Bounds(low, high),
+                options={"mip_rel_gap": 0.1},
+            )
+            if found.x is None or np.abs(found.x - np.round(found.x)).max() < 1e-6:
+                break
+        if found.x is not None and (best is None or found.fun < best[0]):
+            best = (float(found.fun), np.round(found.x[:k]) - np.round(found.x[k:]))
+    return None if best is None else best[1]

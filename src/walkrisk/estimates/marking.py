@@ -1,0 +1,205 @@
+"""Which counts of a run are not shown, worked out over everything it publishes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from walkrisk.estimates.descriptive_counts import Tables, add_descriptive_counts, columns_of
+from walkrisk.estimates.ratio_counts import (
+    Block,
+    CountTable,
+    Cuts,
+    Place,
+    add_ratio_counts,
+    ratio_blocks,
+    signature,
+    total_of,
+)
+from walkrisk.estimates.results import Characteristic
+from walkrisk.estimates.rows import Estimate
+from walkrisk.estimates.samples import Sample, Secret
+from walkrisk.estimates.suppression import Mark, Sum, hidden_cells, is_small
+from walkrisk.estimates.withheld import CharacteristicCell, Key, RatioCell, Reason
+
+Secrets = Mapping[tuple[int, int | None], Secret]
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What ties descriptive tables to analyses: table -> the exposure whose categories are its groups, the variable of
+    the main outcome, the main analysis, and the numbers of people that are known anyway (the flow's)."""
+
+    by_exposure: Mapping[str, str] = field(default_factory=dict)
+    outcome: str = ""
+    main: str = ""
+    known: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The counts that earlier releases of a study show."""
+
+    blocks: Mapping[Place, Sequence[Block]] = field(default_factory=dict)
+    tables: Tables = field(default_factory=dict)
+    withheld: frozenset[RatioCell] = frozenset()
+    samples: tuple[Sample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Counts that are not shown, how they are shown instead, and why. A ratio cell of the level "" is a total."""
+
+    ratio: Mapping[RatioCell, Mark] = field(default_factory=dict)
+    characteristic: Mapping[CharacteristicCell, Mark] = field(default_factory=dict)
+    reasons: Mapping[RatioCell | CharacteristicCell, Reason] = field(default_factory=dict)
+
+
+def block_samples(blocks: Mapping[Place, Sequence[Block]]) -> Iterator[tuple[Place, Sample]]:
+    """The whole sample of every block, and of strata taken together (at the place without stratum)."""
+    strata: dict[Place, list[tuple[int, int]]] = {}
+    for place, found in blocks.items():
+        for b in found:
+            n, events = total_of(b)
+            yield place, Sample(n, events, place[2])
+        if place[2]:
+            strata.setdefault((place[0], place[1], ""), []).append(total_of(found[0]))
+    for place, parts in strata.items():
+        if place not in blocks:
+            yield place, Sample(sum(n for n, _ in parts), sum(e for _, e in parts))
+
+
+def count_marks(
+    estimates: Sequence[Estimate],
+    characteristics: Sequence[Characteristic],
+    *,
+    min_cell: int,
+    cuts: Cuts | None = None,
+    links: Links | None = None,
+    secrets: Secrets | None = None,
+    released: Released | None = None,
+) -> Marks:
+    """Which counts of ratio analyses and descriptive tables are not shown; give it every row of the run.
+
+    `secrets` are whole samples that do not tell their counts (see `secret_samples`), `released` what is known already.
+    """
+    if not min_cell:
+        return Marks()
+    links, released, secrets = links or Links(), released or Released(), secrets or {}
+    table, blocks, tables = CountTable(), ratio_blocks(estimates), columns_of(characteristics)
+    ratio_keys = add_ratio_counts(table, blocks, cuts or {}, min_cell=min_cell, main=links.main, fixed=released.blocks)
+    descriptive_keys = add_descriptive_counts(table, tables, min_cell=min_cell, fixed=released.tables)
+    table.sums.extend(_ties(links, blocks, tables, table, descriptive_keys))
+    kept_apart = _secret_places(blocks, secrets)
+    _force(table, blocks, ratio_keys, kept_apart, released.withheld)
+    for cell, key in descriptive_keys.items():
+        if cell[2:] == ("", "") and table.values[key] in links.known:
+            table.cost.pop(key, None)
+    hidden = hidden_cells(
+        table.values,
+        table.sums,
+        min_cell=min_cell,
+        cost=table.cost,
+        unseen=table.unseen - table.forced,
+        forced=table.forced,
+        bounded=table.bounded,
+    )
+    near = {k for s in table.sums if any(c in table.bounded for c in s.cells) for k in s.cells}
+    marks: dict[RatioCell, Mark] = {}
+    reasons: dict[RatioCell | CharacteristicCell, Reason] = {}
+    for place, keys in ratio_keys.items():
+        for (level, what), behind in keys.items():
+            found = [hidden[k] for k in behind if k in hidden]
+            if found:
+                cell = (*place, level, what)
+                marks[cell] = "small" if "small" in found else "hidden"
+                differs = place in kept_apart or any(k in near for k in behind)
+                reasons[cell] = "small" if "small" in found else "difference" if differs else "complementary"
+    _mark_totals(marks, reasons, blocks, kept_apart, min_cell)
+    described = {cell: hidden[key] for cell, key in descriptive_keys.items() if key in hidden}
+    for c, mark in described.items():
+        why: Reason = "difference" if descriptive_keys[c] in near else "complementary"
+        reasons[c] = "small" if mark == "small" else why
+    return Marks(marks, described, reasons)
+
+
+def _ties(
+    links: Links,
+    blocks: Mapping[Place, Sequence[Block]],
+    tables: Tables,
+    table: CountTable,
+    keys: Mapping[CharacteristicCell, Key],
+) -> Iterator[Sum[Key]]:
+    """Groups of a descriptive table that are the categories of an analysis, and its outcome, which are its events."""
+    for name, groups in tables.items():
+        exposure = links.by_exposure.get(name)
+        for place, found in blocks.items():
+            if place[2] or (exposure is not None and place[1] != exposure):
+                continue
+            for b in found:
+                sign = signature(place[1], b)
+                for level, (n, events) in {**b, "": total_of(b)}.items():
+                    group = level if exposure else ""
+                    column = groups.get(group) if level else next((c for g, c in groups.items() if c.n == n), None)
+                    group = group if level else next((g for g, c in groups.items() if c.n == n), "")
+                    if column is None or column.n != n or (sign, "n", level) not in table.values:
+                        continue
+                    yield Sum((sign, "n", level), (keys[name, group, "", ""],))
+                    if column.counts.get((links.outcome, "1")) == events:
+                        yield Sum((sign, "events", level), (keys[name, group, links.outcome, "1"],))
+
+
+def _secret_places(blocks: Mapping[Place, Sequence[Block]], secrets: Secrets) -> dict[Place, Secret]:
+    """The places that do not tell their counts, strata of such samples included."""
+    out: dict[Place, Secret] = {}
+    for place, sample in block_samples(blocks):
+        what = secrets.get((sample.n, sample.events))
+        if what:
+            out[place] = "n" if "n" in (what, out.get(place)) else "events"
+    for place in blocks:
+        whole = out.get((place[0], place[1], ""))
+        if place[2] and whole:
+            out[place] = "n" if "n" in (whole, out.get(place)) else "events"
+    return out
+
+
+def _force(
+    table: CountTable,
+    blocks: Mapping[Place, Sequence[Block]],
+    keys: Mapping[Place, Mapping[tuple[str, str], list[Key]]],
+    kept_apart: Mapping[Place, Secret],
+    withheld: frozenset[RatioCell],
+) -> None:
+    """Hide what samples that are kept apart count, and what an earlier release did not show."""
+    for place, what in kept_apart.items():
+        columns = ("n", "events") if what == "n" else ("events",)
+        for (_, column), behind in keys.get(place, {}).items():
+            if column in columns:
+                table.forced.update(k for k in behind if k in table.values)
+        for b in blocks.get(place, ()):
+            table.unseen.update((signature(place[1], b), c, "") for c in columns)
+    for place, mine in keys.items():
+        for (level, column), behind in mine.items():
+            if (*place, level, column) in withheld:
+                table.forced.update(k for k in behind if k in table.cost)
+
+
+def _mark_totals(
+    marks: dict[RatioCell, Mark],
+    reasons: dict[RatioCell | CharacteristicCell, Reason],
+    blocks: Mapping[Place, Sequence[Block]],
+    kept_apart: Mapping[Place, Secret],
+    min_cell: int,
+) -> None:
+    """Totals that are not shown: small ones, those of samples kept apart, of strata with a hidden category."""
+    for place, sample in block_samples(blocks):
+        events = sample.events or 0
+        for what, value in (("n", sample.n), ("events", events)):
+            cell = (*place, "", what)
+            part = place[2] and any(m[:3] == place and m[4] == what for m in marks)
+            secret = kept_apart.get(place) in ("n", what)
+            if is_small(value, min_cell):
+                marks[cell], reasons[cell] = "small", "small"
+            elif secret or part or (what == "events" and is_small(sample.n - events, min_cell)):
+                marks[cell] = "hidden"
+                reasons[cell] = "difference" if secret else "complementary"
