@@ -14,6 +14,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 TOTAL = "Total"
+SMD = "smd"  # the statistic of a standardised difference between groups, which belongs to no group
 
 
 def describe(

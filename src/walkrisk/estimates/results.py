@@ -31,14 +31,16 @@ class CutPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Characteristic:
-    """A cell of a descriptive table: `statistic` is n, mean, sd, count or percent (of the known); `known` people have
-    a value of the variable."""
+    """A cell of a descriptive table: `statistic` is n, mean, sd, count or percent (of the known), or smd, the
+    standardised difference between the groups; `known` people have a value of the variable."""
 
     table: Annotated[str, "id of the descriptive table"]
     variable: Annotated[str, "column or variable described; empty for the size of a group"]
     level: Annotated[str, "level of a factor; empty for a number"]
-    group: Annotated[str, "group of people"]
-    statistic: Annotated[str, "n, mean, sd, count, or percent of the known"]
+    group: Annotated[str, "group of people; empty for smd"]
+    statistic: Annotated[
+        str, "n, mean, sd, count, percent of the known, or smd (standardised difference between groups)"
+    ]
     value: Annotated[float | None, "the number"]
     known: Annotated[int, "people of the group with a value of the variable"]
 

@@ -19,6 +19,7 @@ from walkrisk.cohorts.readers import Extract
 from walkrisk.doors.results import WalkriskWarning
 from walkrisk.errors import DataFault, ModelFault
 from walkrisk.estimates.characteristics import TOTAL, describe, histogram
+from walkrisk.estimates.group_differences import standardised_differences
 from walkrisk.estimates.results import OUTCOME_TABLE, Characteristic, HistogramBin, Results
 from walkrisk.execution import in_order
 from walkrisk.reports.kept import KeptParts
@@ -222,7 +223,8 @@ def _characteristics(bench: Bench, declared: Characteristics) -> list[Characteri
         everyone = np.ones(bench.sample.n, dtype=bool)
     if declared.total or not groups:
         groups = {**groups, TOTAL: everyone}
-    return list(describe(declared.id, columns, rows, groups))
+    described = list(describe(declared.id, columns, rows, groups))
+    return [*described, *(standardised_differences(described) if declared.smd else ())]
 
 
 def _category_groups(bench: Bench, exposure: str) -> dict[str, BoolArray]:

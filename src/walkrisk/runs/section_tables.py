@@ -64,6 +64,7 @@ class SectionTables:
             events=self.study.outcomes[outcome or s.outcome].event_word,
             conf_level=s.conf_level,
             guard=base.guard,
+            rounding=base.rounding,
         )
 
     def _models(self, models: Sequence[str]) -> list[ModelColumn]:

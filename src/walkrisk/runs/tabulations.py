@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from walkrisk.cohorts.cohort import Variable
 from walkrisk.estimates.disclosure import CharacteristicCell, Mark, RatioCell, characteristic_marks, ratio_marks
@@ -16,6 +16,7 @@ from walkrisk.tables.categories import ExposureLabel, category_labels, cuts_of, 
 from walkrisk.tables.cells import Guard
 from walkrisk.tables.characteristics import characteristics_table
 from walkrisk.tables.diagnostics import diagnostics_table, p_value_table
+from walkrisk.tables.matrix import matrix_table
 from walkrisk.tables.ratios import AnalysisPart, ModelColumn, ratio_table
 from walkrisk.tables.risks import Shown
 from walkrisk.tables.side_by_side import Published, published_fact_table, published_ratio_table
@@ -81,8 +82,13 @@ def ratio_tables(made: Tabulation) -> Iterator[Table]:
 
 def section_tables(made: Tabulation) -> Iterator[Table]:
     """The tables of absolute risks, methods side by side, joint effects, attributable fractions and moved time."""
+    return SectionTables(made.study, _shown(made), numbers(made.study), made.variables).tables()
+
+
+def _shown(made: Tabulation) -> Shown:
+    """What the tables of an analysis start from."""
     s = made.study.settings
-    shown = Shown(
+    return Shown(
         analysis="",
         results=made.results,
         exposures=made.exposures,
@@ -90,8 +96,8 @@ def section_tables(made: Tabulation) -> Iterator[Table]:
         events="",
         conf_level=s.conf_level,
         guard=Guard(made.ratio_marks, s.min_cell),
+        rounding=made.study.rounding,
     )
-    return SectionTables(made.study, shown, numbers(made.study), made.variables).tables()
 
 
 def test_table(made: Tabulation) -> Table | None:
@@ -107,6 +113,7 @@ def test_table(made: Tabulation) -> Table | None:
         variance=study.settings.variances[0],
         modifiers=modifiers,
         analyses={c.analysis: c.title for c in study.curves if c.title},
+        rounding=study.rounding,
     )
 
 
@@ -125,6 +132,7 @@ def published_tables(made: Tabulation, published: Published) -> tuple[Table, Tab
         models=_model_labels(study),
         variance=study.settings.variances[0],
         simulated=made.simulated,
+        rounding=study.rounding,
     )
     facts = published_fact_table(
         published,
@@ -154,6 +162,8 @@ def _characteristics(made: Tabulation, declared: Characteristics) -> Table:
         group_note=note,
         min_cell=made.study.settings.min_cell,
         marks=made.characteristic_marks,
+        missing=declared.missing,
+        rounding=made.study.rounding,
         number=numbers(made.study)[declared.id],
     )
 
@@ -168,7 +178,20 @@ def _ratios(made: Tabulation, declared: RatioTable) -> Table:
         )
         for m in declared.models
     ]
-    shown = next(a for a in study.analyses if a.id == declared.analysis[0])
+    first = next(a for a in study.analyses if a.id == declared.analysis[0])
+    variance = (first.variances or study.settings.variances)[0]
+    events = study.outcomes[first.outcome or study.settings.outcome].event_word
+    if declared.form == "matrix":
+        shown = replace(_shown(made), analysis=first.id, variance=variance, events=events)
+        return matrix_table(
+            declared.id,
+            declared.title,
+            shown,
+            exposure=first.exposures[0],
+            models=columns,
+            counts=declared.counts,
+            number=numbers(study)[declared.id],
+        )
     return ratio_table(
         declared.id,
         declared.title,
@@ -176,11 +199,12 @@ def _ratios(made: Tabulation, declared: RatioTable) -> Table:
         analyses=parts,
         exposures=made.exposures,
         models=columns,
-        variance=(shown.variances or study.settings.variances)[0],
-        events=study.outcomes[shown.outcome or study.settings.outcome].event_word,
+        variance=variance,
+        events=events,
         conf_level=study.settings.conf_level,
         min_cell=study.settings.min_cell,
         marks=made.ratio_marks,
+        rounding=study.rounding,
         number=numbers(study)[declared.id],
     )
 

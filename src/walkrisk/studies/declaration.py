@@ -11,6 +11,7 @@ from walkrisk.cohorts.variables import sources_of
 from walkrisk.declarations import build, json_schema, read_toml
 from walkrisk.errors import StudyFault
 from walkrisk.estimates.disclosure import min_cell_faults
+from walkrisk.estimates.numbers import rounding_faults
 from walkrisk.estimates.results import OUTCOME_TABLE
 from walkrisk.schema import ColumnContract
 from walkrisk.studies.faults import Faults
@@ -310,6 +311,8 @@ def _check_outputs(study: Study, known: list[str], faults: Faults) -> None:
         faults.names(f"{key}.rows", c.rows, known, "variable")
         if c.by_exposure and c.by_step:
             faults.add(key, "give by_exposure or by_step, not both.")
+        if c.smd and not (c.by_exposure or c.by_step):
+            faults.add(f"{key}.smd", "needs groups to compare; give by_exposure or by_step.")
         if c.by_exposure:
             faults.name(f"{key}.by_exposure", c.by_exposure, categorical(study), "exposure with categories")
         if c.by_step:
@@ -319,6 +322,13 @@ def _check_outputs(study: Study, known: list[str], faults: Faults) -> None:
             faults.add(f"tables ({t.id}).analysis", "mixes ratios and differences; give each a table of its own.")
         faults.names(f"tables ({t.id}).analysis", t.analysis, ids, "ratio analysis")
         faults.names(f"tables ({t.id}).models", t.models, study.models, "model")
+        shown = [e for a in study.analyses if a.id in t.analysis for e in a.exposures]
+        if t.form == "matrix" and not (
+            len(shown) == 1 and shown[0] in study.exposures and study.exposures[shown[0]].cross
+        ):
+            faults.add(f"tables ({t.id}).form", "a matrix shows one analysis of one crossed exposure; leave form out.")
+    for rounding_key, sentence in rounding_faults(study.rounding):
+        faults.add(f"rounding.{rounding_key}", sentence)
     for f in study.curve_figures:
         faults.name(f"curve_figures ({f.id}).analysis", f.analysis, [c.analysis for c in study.curves], "curve")
     for g in study.forest_figures:

@@ -10,6 +10,7 @@ from walkrisk.cohorts.days import Days
 from walkrisk.cohorts.eligibility import Condition, Exclusion
 from walkrisk.cohorts.variables import Derivation
 from walkrisk.declarations import Name, option
+from walkrisk.estimates.numbers import Rounding
 from walkrisk.studies.sections import Attributable, Comparison, Horizon, Standardised, Substitution
 from walkrisk.studies.sensitivity import Sensitivity
 from walkrisk.studies.vocabulary import Estimand, Method, VarianceName
@@ -235,6 +236,8 @@ class Characteristics:
     by_step: Name | None = option(None, doc="Groups: passing one exclusion step or not, or `included`, among everyone.")
     group_names: Mapping[int, str] = option(factory=dict, doc="Code of the group -> its name in the table.")
     total: bool = option(True, doc="Also a column of everyone.")
+    missing: bool = option(True, doc="Also rows of the people whose value is unknown, where there are any.")
+    smd: bool = option(False, doc="Also a column of standardised mean differences between the groups.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +249,12 @@ class RatioTable:
     analysis: tuple[Name, ...] = option(doc="Ids of the ratio analyses set side by side.")
     models: tuple[Name, ...]
     footnotes: tuple[str, ...] = option((), doc="Sentences below the table.")
+    form: Literal["list", "matrix"] = option(
+        "list", doc="`matrix`: joint groups as a cross table, the first exposure in rows and the second in columns."
+    )
+    counts: tuple[Literal["events", "n"], ...] = option(
+        ("events", "n"), doc="Counts that stand under the ratios of a matrix; a list has both."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,5 +314,6 @@ class Study:
     sensitivity: Sensitivity = option(factory=Sensitivity)
     characteristics: tuple[Characteristics, ...] = ()
     tables: tuple[RatioTable, ...] = ()
+    rounding: Rounding = option(factory=Rounding)
     curve_figures: tuple[CurveFigure, ...] = ()
     forest_figures: tuple[ForestFigure, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from walkrisk.estimates.disclosure import NOT_REPORTED, RatioCell, shown_count
-from walkrisk.estimates.numbers import count, fixed
+from walkrisk.estimates.numbers import JAMA, Rounding, count, fixed
 from walkrisk.estimates.risk_contrasts import number_needed
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import Mark
@@ -28,14 +28,14 @@ def scaled_interval(e: Estimate, *, factor: float = 1.0, places: int = 2) -> str
     return f"{value} ({low}{' to ' if signed else '-'}{high})"
 
 
-def percent(e: Estimate) -> str:
+def percent(e: Estimate, rounding: Rounding = JAMA) -> str:
     """A proportion in percent with its limits."""
-    return scaled_interval(e, factor=100, places=1)
+    return scaled_interval(e, factor=100, places=rounding.risks)
 
 
-def difference(e: Estimate) -> str:
+def difference(e: Estimate, rounding: Rounding = JAMA) -> str:
     """A difference of risks in percentage points with its limits, always joined by "to"."""
-    return scaled_interval(e, factor=100, places=1).replace("-", " to ")
+    return scaled_interval(e, factor=100, places=rounding.risks).replace("-", " to ")
 
 
 def needed(difference_row: Estimate) -> str:

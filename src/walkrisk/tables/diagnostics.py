@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.estimates.disclosure import merge_small_steps, shown_count
-from walkrisk.estimates.numbers import count, fixed, p_value
+from walkrisk.estimates.numbers import JAMA, Rounding, count, fixed
 from walkrisk.estimates.results import Diagnostic
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import is_small
@@ -75,6 +75,7 @@ def p_value_table(
     analyses: Mapping[str, str] | None = None,
     id: str = "tests",
     title: str = "Tests of trend, interaction and non-linearity",
+    rounding: Rounding = JAMA,
     number: str = "",
 ) -> Table:
     """Every test under `variance` (and the likelihood-ratio ones): statistic and P value.
@@ -91,7 +92,7 @@ def p_value_table(
                 models.get(e.model, e.model),
                 "Wald" if e.method != "likelihood_ratio" else "likelihood ratio",
                 "" if e.estimand == "p_trend" else fixed(e.estimate, 2),
-                p_value(e.p_value),
+                rounding.p(e.p_value),
             )
         )
         for e in estimates

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from walkrisk.estimates.disclosure import NOT_REPORTED
-from walkrisk.estimates.numbers import p_value, ratio_interval
+from walkrisk.estimates.numbers import Rounding
 from walkrisk.estimates.rows import Estimate
 from walkrisk.tables.cells import ABSENT, NOT_FITTED, percent, scaled_interval, why_not
 from walkrisk.tables.ratios import ModelColumn
@@ -160,7 +160,7 @@ class _Joint:
             return why_not(row, row, self.shown.guard, self.shown.events)
         if self._hidden(level):
             return NOT_REPORTED
-        return ratio_interval(row.estimate, row.conf_low, row.conf_high)
+        return self.shown.rounding.interval(row.estimate, row.conf_low, row.conf_high)
 
     def _measure(self, estimand: str, method: str, stratum: str, level: str) -> str:
         row = self.found.measures.get((estimand, method, stratum, level))
@@ -168,7 +168,7 @@ class _Joint:
             return ABSENT
         if row.estimate is None:
             return NOT_FITTED
-        return NOT_REPORTED if self._hidden(row.level) else scaled_interval(row)
+        return NOT_REPORTED if self._hidden(row.level) else scaled_interval(row, places=self.shown.rounding.ratios)
 
     def _hidden(self, level: str) -> bool:
         """Whether a crude estimate of a joint group would give a hidden count of any group it rests on away."""
@@ -212,7 +212,7 @@ def fraction_table(
         if not levels:
             rows.append(Row(cells=(NOT_FITTED, *[ABSENT] * len(models)), indent=1))
         for level in levels:
-            cells = (_fraction(by.get((level, m.id)), secret and level != "total") for m in models)
+            cells = (_fraction(by.get((level, m.id)), secret and level != "total", shown.rounding) for m in models)
             text = "Total" if level == "total" else f"{names[level]} (against {names[reference]})"
             rows.append(Row(cells=(text, *cells), indent=1))
     words = ("Abbreviation: CI, confidence interval.", *notes)
@@ -227,10 +227,10 @@ def _is_marked(shown: Shown, exposure: str, level: str) -> bool:
     return any(cell[1:4] == (exposure, "", level) for cell in shown.guard.marks)
 
 
-def _fraction(e: Estimate | None, secret: bool) -> str:
+def _fraction(e: Estimate | None, secret: bool, rounding: Rounding) -> str:
     if e is None or e.estimate is None:
         return NOT_FITTED
-    return NOT_REPORTED if secret else percent(e)
+    return NOT_REPORTED if secret else percent(e, rounding)
 
 
 # ---------------------------------------------------------------- time moved within the day
@@ -256,8 +256,10 @@ def substitution_table(
             if level.split(": ")[0] == amount:
                 source, target = level.split(": ", 1)[1].split(" -> ")
                 text = f"{parts.get(source, source)} → {parts.get(target, target)}"
-                value = NOT_FITTED if e.estimate is None else ratio_interval(e.estimate, e.conf_low, e.conf_high)
-                rows.append(Row(cells=(text, value, p_value(e.p_value)), indent=1))
+                value = (
+                    NOT_FITTED if e.estimate is None else shown.rounding.interval(e.estimate, e.conf_low, e.conf_high)
+                )
+                rows.append(Row(cells=(text, value, shown.rounding.p(e.p_value)), indent=1))
     kind = next((e.estimand for e in mine.values()), "risk_ratio").replace("_", " ").capitalize()
     words = ("Abbreviation: CI, confidence interval.", *notes)
     return Table(

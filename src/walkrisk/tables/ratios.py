@@ -12,7 +12,7 @@ from walkrisk.estimates.disclosure import (
     ratio_marks,
     suppression_note,
 )
-from walkrisk.estimates.numbers import p_value, ratio, ratio_interval
+from walkrisk.estimates.numbers import JAMA, Rounding, ratio
 from walkrisk.estimates.results import Diagnostic, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import Mark
@@ -66,6 +66,7 @@ def ratio_table(
     conf_level: float = 0.95,
     min_cell: int = 0,
     marks: Mapping[RatioCell, Mark] | None = None,
+    rounding: Rounding = JAMA,
     number: str = "",
 ) -> Table:
     """Participants, events and a column of ratios a model, by category of each exposure, stratum and analysis.
@@ -75,7 +76,7 @@ def ratio_table(
     for interaction (likelihood-ratio and robust) and E-value columns.
     """
     marks = ratio_marks(results.estimates, min_cell=min_cell) if marks is None else marks
-    maker = _Maker(results, analyses, exposures, models, variance, events, min_cell, marks)
+    maker = _Maker(results, analyses, exposures, models, variance, events, min_cell, marks, rounding)
     shown = [c for c in marks if c[0] in {a.id for a in analyses}]
     notes = (maker.abbreviations(conf_level), suppression_note(min_cell, [marks[c] for c in shown]))
     return Table(
@@ -99,6 +100,7 @@ class _Maker:
     events: str
     min_cell: int
     marks: Mapping[RatioCell, Mark]
+    rounding: Rounding
 
     # ------------------------------------------------------------ header and notes
 
@@ -217,21 +219,12 @@ class _Maker:
     def _ratio(
         self, rows: Mapping[tuple[str, str], Estimate], level: str, model: ModelColumn, place: tuple[str, str, str]
     ) -> str:
-        e = rows.get((level, model.id))
-        if e is None:
-            fitted = any(
-                (d.analysis, d.exposure, d.stratum) == place and d.model == model.id for d in self.results.diagnostics
-            )
-            return NOT_FITTED if fitted else ABSENT
-        reference = rows.get((e.reference, model.id), e)
-        if level == e.reference:
-            one = "0" if e.estimand == DIFFERENCE else "1"
-            return f"{one} [Reference]" if e.events else "[Reference]"
-        if e.estimate is None:
-            return why_not(e, reference, self._guard, self.events)
-        if self._guard.hides_ratio(e, reference, crude=model.crude):
-            return NOT_REPORTED
-        return difference(e) if e.estimand == DIFFERENCE else ratio_interval(e.estimate, e.conf_low, e.conf_high)
+        if (level, model.id) in rows:
+            return ratio_cell(rows, level, model, self._guard, self.events, self.rounding)
+        fitted = any(
+            (d.analysis, d.exposure, d.stratum) == place and d.model == model.id for d in self.results.diagnostics
+        )
+        return NOT_FITTED if fitted else ABSENT
 
     def _evalues(self, part: AnalysisPart, exposure: str, level: str) -> tuple[str, ...]:
         if not self.with_evalues:
@@ -276,8 +269,31 @@ class _Maker:
 
     def _test_row(self, label: str, by_model: Mapping[str, float | None], indent: int, note: str) -> Row:
         before = [""] * (len(self.label_heads) + 1)
-        cells = [p_value(by_model[m.id]) if m.id in by_model else "" for m in self.models]
+        cells = [self.rounding.p(by_model[m.id]) if m.id in by_model else "" for m in self.models]
         return Row(cells=(label, *before, *cells, *[""] * (2 * self.with_evalues)), indent=indent, note=note)
+
+
+def ratio_cell(
+    rows: Mapping[tuple[str, str], Estimate],
+    level: str,
+    model: ModelColumn,
+    guard: Guard,
+    events: str,
+    rounding: Rounding = JAMA,
+) -> str:
+    """The ratio (or difference) of a level as printed; `rows` are by level and model. Raises KeyError without one."""
+    e = rows[level, model.id]
+    reference = rows.get((e.reference, model.id), e)
+    if level == e.reference:
+        one = "0" if e.estimand == DIFFERENCE else "1"
+        return f"{one} [Reference]" if e.events else "[Reference]"
+    if e.estimate is None:
+        return why_not(e, reference, guard, events)
+    if guard.hides_ratio(e, reference, crude=model.crude):
+        return NOT_REPORTED
+    if e.estimand == DIFFERENCE:
+        return difference(e, rounding)
+    return rounding.interval(e.estimate, e.conf_low, e.conf_high)
 
 
 def _sentence_case(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from walkrisk.estimates.disclosure import NOT_REPORTED, suppression_note
-from walkrisk.estimates.numbers import ratio_interval
+from walkrisk.estimates.numbers import JAMA, Rounding
 from walkrisk.estimates.results import Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.tables.categories import ExposureLabel, cuts_of, level_names, rounding_note
@@ -67,6 +67,7 @@ class Shown:
     events: str
     conf_level: float
     guard: Guard
+    rounding: Rounding = JAMA
 
     @property
     def level(self) -> str:
@@ -171,7 +172,11 @@ def _risk_cell(
     if column == "risk":
         if guard.hides_risk(row, crude=crude):
             return NOT_REPORTED
-        return why_not(row, row, guard, shown.events) if row.estimate is None or not row.events else percent(row)
+        return (
+            why_not(row, row, guard, shown.events)
+            if row.estimate is None or not row.events
+            else percent(row, shown.rounding)
+        )
     if level == reference:
         return "0 [Reference]" if column == "risk_difference" else "1 [Reference]"
     if guard.hides_risk(row, against, crude=crude):
@@ -179,10 +184,10 @@ def _risk_cell(
     if row.estimate is None or not row.events:
         return why_not(row, against, guard, shown.events)
     if column == "risk_difference":
-        return difference(row)
+        return difference(row, shown.rounding)
     if column == "nnt":
         return needed(by.get(("risk_difference", level), row))
-    return ratio_interval(row.estimate, row.conf_low, row.conf_high)
+    return shown.rounding.interval(row.estimate, row.conf_low, row.conf_high)
 
 
 # ---------------------------------------------------------------- methods side by side
@@ -263,5 +268,5 @@ def _method_cell(shown: Shown, by: Mapping[str, Estimate], level: str, crude: bo
     if shown.guard.hides_ratio(row, reference, crude=crude):
         return NOT_REPORTED
     if row.estimand == "risk_difference":
-        return NOT_REPORTED if shown.guard.hides_risk(row, reference, crude=crude) else difference(row)
-    return ratio_interval(row.estimate, row.conf_low, row.conf_high)
+        return NOT_REPORTED if shown.guard.hides_risk(row, reference, crude=crude) else difference(row, shown.rounding)
+    return shown.rounding.interval(row.estimate, row.conf_low, row.conf_high)

@@ -17,7 +17,7 @@ from walkrisk.estimates.disclosure import (
     merge_small_steps,
     shown_count,
 )
-from walkrisk.estimates.numbers import NOT_AVAILABLE, count, fixed, ratio_interval
+from walkrisk.estimates.numbers import JAMA, NOT_AVAILABLE, Rounding, count, fixed
 from walkrisk.estimates.results import Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import Mark, is_small
@@ -117,6 +117,7 @@ def published_ratio_table(
     simulated: bool,
     id: str = "published_ratios",
     title: str = "Published and obtained ratios",
+    rounding: Rounding = JAMA,
     number: str = "",
 ) -> Table:
     """Each published ratio beside the obtained one, their quotient, and whether their intervals overlap."""
@@ -135,7 +136,7 @@ def published_ratio_table(
         label = exposures.get(block[0], ExposureLabel(id=block[0], label=block[0]))
         rows.append(Row(kind="heading", cells=(f"{label.heading} ({models.get(block[2], block[2])})",)))
         mine = [(p, e) for p, e in found if (p.exposure, p.analysis, p.model) == block]
-        rows += [_ratio_row(p, e, _limits(results, p, label, exposures)) for p, e in mine]
+        rows += [_ratio_row(p, e, _limits(results, p, label, exposures), rounding) for p, e in mine]
     return Table(
         id=id,
         title=title,
@@ -167,17 +168,17 @@ def _limits(results: Results, p: PublishedRatio, label: ExposureLabel, exposures
     return ", ".join(level_names(levels, results.cutpoints, p.analysis, label, exposures)[p.level])
 
 
-def _ratio_row(p: PublishedRatio, e: Estimate | None, limits: str) -> Row:
+def _ratio_row(p: PublishedRatio, e: Estimate | None, limits: str, rounding: Rounding) -> Row:
     reference = p.conf_low is None or p.conf_high is None
-    said = "1 [Reference]" if reference and p.estimate == 1 else ratio_interval(p.estimate, p.conf_low, p.conf_high)
+    said = "1 [Reference]" if reference and p.estimate == 1 else rounding.interval(p.estimate, p.conf_low, p.conf_high)
     if e is None or e.estimate is None:
         obtained = NOT_AVAILABLE
     elif e.level == e.reference:
         obtained = "1 [Reference]"
     else:
-        obtained = ratio_interval(e.estimate, e.conf_low, e.conf_high)
+        obtained = rounding.interval(e.estimate, e.conf_low, e.conf_high)
     comparable = e is not None and e.estimate is not None and not reference
-    quotient = fixed(e.estimate / p.estimate, 2) if comparable and e and e.estimate else ""
+    quotient = fixed(e.estimate / p.estimate, rounding.ratios) if comparable and e and e.estimate else ""
     return Row(cells=(p.level, p.label, said, limits, obtained, quotient, _overlap(p, e)), indent=1)
 
 
