@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
+import re
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,9 +32,14 @@ GROUPS = {
 }
 
 
+SHARED = ("help", "quiet", "debug")  # of every command
+
+
 def commands() -> str:
-    """Every command with its arguments and options."""
-    return "\n".join(part for name, parser in every_command() for part in _command(name, parser))
+    """What every command takes, then each with its own arguments and options."""
+    _, first = next(every_command())
+    shared = table(("every command takes", "meaning"), (_option(a) for a in first._actions if a.dest in SHARED))
+    return "\n".join([shared, *(part for name, parser in every_command() for part in _command(name, parser))])
 
 
 def every_command() -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -51,12 +58,21 @@ def _leaves(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, a
 
 
 def _command(name: str, parser: argparse.ArgumentParser) -> list[str]:
-    usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
+    usage = _usage(parser)
     parts = [f"({name.replace(' ', '-')})=\n## `{name}`\n", sentence(getattr(parser, "walkrisk_help", "")) + "\n"]
     if parser.description:
         parts.append(sentence(parser.description) + "\n")
-    rows = [_option(action) for action in parser._actions if action.help != argparse.SUPPRESS]
+    rows = [_option(action) for action in parser._actions if action.dest not in SHARED]
     return [*parts, f"```{{code-block}} none\n{usage}\n```\n", table(("argument", "meaning"), rows)]
+
+
+def _usage(parser: argparse.ArgumentParser) -> str:
+    """How a command is called, broken between its arguments, without those of every command."""
+    usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
+    pieces = re.findall(r"\[(?:[^\[\]]|\[[^\]]*\])*\]|--\S+ [A-Z]\S*|\S+", usage)
+    own = [piece.replace(" ", "\0") for piece in pieces if piece not in ("[-h]", "[--quiet]", "[--debug]")]
+    lines = textwrap.wrap(" ".join(own), 80, subsequent_indent="    ", break_on_hyphens=False)
+    return "\n".join(lines).replace("\0", " ")
 
 
 def _option(action: argparse.Action) -> tuple[str, str]:

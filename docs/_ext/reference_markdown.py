@@ -55,6 +55,6 @@ def docstring(text: str) -> str:
 def sentence(text: str) -> str:
     """A text that begins with a capital (unless a name or code comes first) and ends with a full stop."""
     text = text.strip()
-    if re.match(r"[a-z]+[ ,;(]|[a-z]+$", text):
+    if re.match(r"[a-z]+[ ,;('’]|[a-z]+$|default:", text):
         text = text[0].upper() + text[1:]
     return text + ("" if text.endswith((".", "?", ":")) or not text else ".")
