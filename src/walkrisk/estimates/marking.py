@@ -117,9 +117,9 @@ def count_marks(
                 reasons[cell] = "small" if "small" in found else "difference" if differs else "complementary"
     _mark_totals(marks, reasons, blocks, kept_apart, min_cell)
     described = {cell: hidden[key] for cell, key in descriptive_keys.items() if key in hidden}
-    for c, mark in described.items():
-        why: Reason = "difference" if descriptive_keys[c] in near else "complementary"
-        reasons[c] = "small" if mark == "small" else why
+    for place_of, mark in described.items():
+        why: Reason = "difference" if descriptive_keys[place_of] in near else "complementary"
+        reasons[place_of] = "small" if mark == "small" else why
     return Marks(marks, described, reasons)
 
 

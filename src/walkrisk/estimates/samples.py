@@ -49,7 +49,7 @@ def secret_samples(
 def _clash(a: Sample, b: Sample, min_cell: int) -> Secret | None:
     """What of `a` would show very few people beside `b`."""
     people = a.n - b.n
-    if a.stratum != b.stratum and (a.stratum and b.stratum or not people):
+    if a.stratum != b.stratum and ((a.stratum and b.stratum) or not people):
         return None
     if is_small(abs(people), min_cell):
         return "n" if _may_hold(a, b) else None
