@@ -453,7 +453,7 @@ def test_marks_are_seen_on_the_pale_ground(tmp_path: Path) -> None:
     assert len(marks) == 16
     for mark in marks:
         x, y = axes.transData.transform(mark.get_xydata()[0]) * 300 / figure.dpi
-        red, _, blue, _ = pixels[pixels.shape[0] - round(y), round(x)]
+        red, _, blue = pixels[pixels.shape[0] - round(y), round(x)]
         assert blue > 0.5 > red
 
 

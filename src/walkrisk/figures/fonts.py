@@ -24,7 +24,7 @@ _FOLDER = Path(__file__).parent
 _FILES = {False: "DejaVuSansLean.ttf", True: "DejaVuSansLean-Bold.ttf"}
 _NAMES = (0, 1, 2, 3, 4, 5, 6, 13, 14)  # copyright, names, version, licence and its address
 _NOTICE = (0, 1, 2, 13, 14)
-_NOT_NEEDED = ("FFTM", "GDEF", "GSUB", "MATH", "gasp")
+_NOT_NEEDED = ("FFTM", "GDEF", "GPOS", "GSUB", "MATH", "gasp")
 _LEAN = (
     *(chr(code) for first, last in ((0x20, 0x7E), (0xA0, 0x17F), (0x391, 0x3C9)) for code in range(first, last + 1)),
     *"‐‑‒–—―‘’‚“”„†‡•…‰′″‹›⁄\u202f\u2009",
@@ -76,13 +76,13 @@ def lean(*, bold: bool) -> bytes:
         if spaced or entry.nameID == 6:
             old, new = ("DejaVu Sans", FAMILY) if spaced else ("DejaVuSans", "DejaVuSansLean")
             entry.string = entry.toUnicode().replace(old, new)
-    return _cut(font, "".join(_LEAN), names=_NAMES, legacy_kern=True)
+    return _cut(font, "".join(_LEAN), names=_NAMES)
 
 
-def _cut(font: TTFont, characters: str, *, names: Sequence[int], **options: object) -> bytes:
-    """A font with the glyphs of `characters`, without hints; letters are set by kerning only, never joined."""
+def _cut(font: TTFont, characters: str, *, names: Sequence[int], flavor: str | None = None) -> bytes:
+    """A font with the glyphs of `characters`, without hints; letters are kerned by the old table, and never joined."""
     chosen = subset.Options(
-        layout_features=["kern"], hinting=False, recalc_timestamp=False, name_IDs=list(names), **options
+        flavor=flavor, hinting=False, recalc_timestamp=False, name_IDs=list(names), legacy_kern=True
     )
     chosen.drop_tables += _NOT_NEEDED
     cutter = subset.Subsetter(chosen)

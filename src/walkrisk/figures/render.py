@@ -15,6 +15,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from walkrisk.errors import UsageFault
 from walkrisk.figures.fonts import FAMILIES, known
@@ -28,6 +30,7 @@ MARGIN_IN = 0.08
 LINE_HEIGHT = 1.3  # in font sizes
 STAMP = "SIMULATED DATA"
 STAMP_IN = 0.21
+_DPI = 300
 
 TITLE_PT, TEXT_PT, SMALL_PT = 9.0, 8.0, 7.0
 
@@ -74,9 +77,8 @@ STYLE: Mapping[str, Any] = {
     "pdf.compression": 6,
 }
 _NOT_STYLE = ("backend", "backend_fallback", "interactive", "toolbar")
-_NO_PROVENANCE: Mapping[Format, Mapping[str, None]] = {
+_NO_PROVENANCE: Mapping[str, Mapping[str, None]] = {
     "svg": {"Date": None, "Creator": None},
-    "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
@@ -105,17 +107,36 @@ def render(figure: Figure, fmt: Format, *, title: str = "", alt: str = "") -> by
     if fmt not in FORMATS:
         raise UsageFault([f"A figure can be {', '.join(FORMATS)}, not {fmt!r}."])
     title = title or str(figure.get_label())
+    if fmt == "png":
+        return _png(figure, {"Title": title, "Description": alt})
     metadata: dict[str, str | None] = dict(_NO_PROVENANCE[fmt])
-    if fmt != "svg":
-        said = {"Title": title, "Description" if fmt == "png" else "Subject": alt}
-        metadata |= {name: words for name, words in said.items() if words}
+    if fmt == "pdf":
+        metadata |= {name: words for name, words in (("Title", title), ("Subject", alt)) if words}
+    drawn = _saved(figure, fmt, metadata=metadata)
+    if fmt == "pdf":
+        return drawn
+    tips = figure.tips if isinstance(figure, Page) else ()
+    return standalone(drawn.decode("utf-8"), title=title, desc=alt, tips=tips).encode("utf-8")
+
+
+def _saved(figure: Figure, fmt: str, **options: Any) -> bytes:
     out = BytesIO()
     with styled():
-        figure.savefig(out, format=fmt, dpi=300, metadata=metadata)
-    if fmt != "svg":
-        return out.getvalue()
-    tips = figure.tips if isinstance(figure, Page) else ()
-    return standalone(out.getvalue().decode("utf-8"), title=title, desc=alt, tips=tips).encode("utf-8")
+        figure.savefig(out, format=fmt, dpi=_DPI, **options)
+    return out.getvalue()
+
+
+def _png(figure: Figure, said: Mapping[str, str]) -> bytes:
+    """Without the transparency that no figure has, and packed less hard: half the time, and a smaller file."""
+    width, height = (int(inches * _DPI) for inches in figure.get_size_inches())
+    image = Image.frombytes("RGBA", (width, height), _saved(figure, "raw")).convert("RGB")
+    info = PngInfo()
+    for name, words in said.items():
+        if words:
+            info.add_itxt(name, words)
+    out = BytesIO()
+    image.save(out, "png", dpi=(_DPI, _DPI), pnginfo=info, compress_level=3)
+    return out.getvalue()
 
 
 def page(content_in: float, *, title: str = "", simulated: bool = False, width_in: float = WIDTH_IN) -> Page:
