@@ -23,10 +23,11 @@ GROUPS = {
         *("pool", "evalue"),
     ),
     "Terms of a model": ("categories", "linear", "spline", "power", "product"),
-    "Studies": ("load_study", "study_from", "run"),
+    "Studies": ("load_study", "study_from", "run", "verify", "compare"),
     "Recordings": ("read_recording", "run_sensors", "load_settings"),
     "What comes back": (
         *("Estimates", "EValue", "Run", "Study", "Recording", "SensorRun", "SensorSettings", "WalkriskWarning"),
+        *("Verification", "Comparison"),
     ),
     "Something to try with": ("example_cohort",),
 }

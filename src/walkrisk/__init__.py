@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from walkrisk.doors.terms import categories, linear, power, product, spline
     from walkrisk.recordings.opening import read_recording
     from walkrisk.recordings.recording import Recording
+    from walkrisk.runs.comparing import Comparison, compare
     from walkrisk.runs.run import Run, run
+    from walkrisk.runs.verifying import Verification, verify
     from walkrisk.sensitivity.evalue import EValue, evalue
     from walkrisk.sensors.run import SensorRun, run_sensors
     from walkrisk.sensors.settings import SensorSettings, load_settings
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from walkrisk.studies.study import Study
 
 _HOMES = {
+    "Comparison": "walkrisk.runs.comparing",
+    "compare": "walkrisk.runs.comparing",
+    "Verification": "walkrisk.runs.verifying",
+    "verify": "walkrisk.runs.verifying",
     "time_substitution": "walkrisk.doors.substitutions",
     "risks_at_horizon": "walkrisk.doors.follow_up",
     "attributable_fractions": "walkrisk.doors.impact",
@@ -60,6 +66,7 @@ _HOMES = {
     "study_from": "walkrisk.studies.declaration",
 }
 __all__ = [
+    "Comparison",
     "EValue",
     "Estimates",
     "Recording",
@@ -67,9 +74,11 @@ __all__ = [
     "SensorRun",
     "SensorSettings",
     "Study",
+    "Verification",
     "WalkriskWarning",
     "attributable_fractions",
     "categories",
+    "compare",
     "compare_methods",
     "dose_response",
     "evalue",
@@ -91,6 +100,7 @@ __all__ = [
     "standardised_risks",
     "study_from",
     "time_substitution",
+    "verify",
     "weighted_risks",
 ]
 

@@ -15,11 +15,9 @@ import pandas as pd
 import pytest
 
 import walkrisk
+from walkrisk import Comparison, Run, compare, verify
 from walkrisk.errors import StudyFault, UsageFault
-from walkrisk.runs.comparing import Comparison, compare
 from walkrisk.runs.declared_differences import declared_differences
-from walkrisk.runs.run import Run
-from walkrisk.runs.verifying import verify
 
 Command = Callable[..., Any]
 ANALYSES = Path(__file__).resolve().parents[2] / "analyses"

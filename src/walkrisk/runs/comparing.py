@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.numbers import count
@@ -32,33 +32,33 @@ class ComparedEstimate:
     in which the rows differ. Counts are empty where one run hides them, or all of them would give a small one away.
     """
 
-    analysis: str
-    exposure: str
-    stratum: str
-    level: str
-    reference: str
-    model: str
-    estimand: str
-    method_a: str
-    method_b: str
-    variance_a: str
-    variance_b: str
-    also_differs: str
-    n_a: int | None
-    n_b: int | None
-    events_a: int | None
-    events_b: int | None
-    estimate_a: float | None
-    conf_low_a: float | None
-    conf_high_a: float | None
-    estimate_b: float | None
-    conf_low_b: float | None
-    conf_high_b: float | None
-    scale: str
-    difference: float | None
-    std_error: float | None
-    z: float | None
-    limits_overlap: bool | None
+    analysis: Annotated[str, "analysis of the studies"]
+    exposure: Annotated[str, "exposure"]
+    stratum: Annotated[str, "stratum; empty for everyone"]
+    level: Annotated[str, "category"]
+    reference: Annotated[str, "category it is compared with"]
+    model: Annotated[str, "covariate set"]
+    estimand: Annotated[str, "what is estimated"]
+    method_a: Annotated[str, "method in the first"]
+    method_b: Annotated[str, "method in the second"]
+    variance_a: Annotated[str, "variance in the first"]
+    variance_b: Annotated[str, "variance in the second"]
+    also_differs: Annotated[str, "parts of the key in which the two rows differ: variance, or method and variance"]
+    n_a: Annotated[int | None, "people in the first; empty where suppressed or hidden"]
+    n_b: Annotated[int | None, "people in the second"]
+    events_a: Annotated[int | None, "events in the first"]
+    events_b: Annotated[int | None, "events in the second"]
+    estimate_a: Annotated[float | None, "estimate of the first"]
+    conf_low_a: Annotated[float | None, "its lower confidence limit"]
+    conf_high_a: Annotated[float | None, "its upper confidence limit"]
+    estimate_b: Annotated[float | None, "estimate of the second"]
+    conf_low_b: Annotated[float | None, "its lower confidence limit"]
+    conf_high_b: Annotated[float | None, "its upper confidence limit"]
+    scale: Annotated[str, "ratio (difference is second / first) or difference (second - first)"]
+    difference: Annotated[float | None, "second / first of ratios, second - first of anything else"]
+    std_error: Annotated[float | None, "its standard error, of the log for ratios, as if of different people"]
+    z: Annotated[float | None, "the difference (of the logs for ratios) over its standard error"]
+    limits_overlap: Annotated[bool | None, "whether the confidence limits overlap"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
