@@ -12,10 +12,8 @@ from walkrisk.figures.render import FORMATS, Format
 from walkrisk.figures.render import render as picture
 from walkrisk.figures.svg import inline
 from walkrisk.reports.docx import report_docx
-from walkrisk.reports.docx_tables import table_docx
-from walkrisk.reports.html import FigureBlock, report_html, table_csv, table_html
-from walkrisk.reports.latex import table_latex
-from walkrisk.reports.markdown import table_markdown
+from walkrisk.reports.html import FigureBlock, report_html
+from walkrisk.reports.table_files import table_files
 from walkrisk.runs.accounting import accounts_of
 from walkrisk.runs.compute import Progress
 from walkrisk.runs.drawings import drawings
@@ -57,11 +55,7 @@ def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str
     parts = report_parts(made, work, tables, figures, study_sha256=study_sha256, accounts=accounts)
     foot = f"{made.study.study.title}. Data: {made.source.name} (SHA-256 {made.source.sha256[:12]})"
     for table in (tables | parts.tables).values():
-        files[f"tables/{table.id}.html"] = table_html(table, simulated=simulated, source=foot)
-        files[f"tables/{table.id}.csv"] = table_csv(table, simulated=simulated)
-        files[f"tables/{table.id}.tex"] = table_latex(table, simulated=simulated)
-        files[f"tables/{table.id}.md"] = table_markdown(table, simulated=simulated)
-        files[f"tables/{table.id}.docx"] = table_docx(table, simulated=simulated)
+        files |= table_files(table, simulated=simulated, source=foot)
     files["report.html"] = report_html(parts, font=page_font())
     files["report.docx"] = report_docx(parts, pictures=pictures["png"])
     return files
