@@ -16,7 +16,8 @@ from walkrisk.estimates.numbers import NARROW_SPACE
 from walkrisk.reports.pages import page_html
 from walkrisk.tables.table import Row, Table, footnotes, letters, plain_rows
 
-LONG_TABLE = 34  # rows; a longer table may break between pages
+LONG_TABLE = 34  # rows; a longer table may break between pages of a Word file
+WHOLE_TABLE = 30  # rows; a longer table may break between pages of a printed page, which is set tighter
 WIDE_TABLE = 7  # columns; so wide a table is set smaller on paper
 FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
 ALIVE = re.compile(  # what may not stand in a picture that is part of a page
@@ -241,6 +242,7 @@ class TableView:
     words: tuple[bool, ...]
     classes: str
     long: bool
+    splits: bool
 
 
 def table_view(table: Table) -> TableView:
@@ -254,6 +256,7 @@ def table_view(table: Table) -> TableView:
         words=tuple(leaf.words for h in table.header for leaf in (h.parts or (h,))),
         classes="wide" if table.columns >= WIDE_TABLE else "",
         long=len(table.rows) > LONG_TABLE,
+        splits=len(table.rows) > WHOLE_TABLE,
     )
 
 
