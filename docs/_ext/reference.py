@@ -12,7 +12,7 @@ from typing import Any
 
 from reference_code import api, commands, exit_codes
 from reference_columns import days_columns, epoch_columns, output_columns, quality_columns, source_columns
-from reference_declarations import sensitivity_keys, sensor_keys, study_keys
+from reference_declarations import published_keys, sensitivity_keys, sensor_keys, study_keys
 from sphinx.application import Sphinx
 
 PLACE = re.compile(r"^<!-- generated: ([a-z_]+) -->$", re.MULTILINE)
@@ -23,6 +23,7 @@ GENERATORS: Mapping[str, Callable[[], str]] = {
     "study_keys": study_keys,
     "sensitivity_keys": sensitivity_keys,
     "sensor_keys": sensor_keys,
+    "published_keys": published_keys,
     "source_columns": source_columns,
     "days_columns": days_columns,
     "epoch_columns": epoch_columns,

@@ -8,9 +8,11 @@ from typing import Any, get_args
 
 from reference_markdown import code, codes, sentence, table
 
+from walkrisk.declarations import json_schema
 from walkrisk.sensors.settings import sensors_schema
 from walkrisk.studies.declaration import study_schema
-from walkrisk.studies.vocabulary import Method, VarianceName
+from walkrisk.studies.vocabulary import COMMON_KEYS, Method, VarianceName
+from walkrisk.tables.side_by_side import Published
 
 Schema = dict[str, Any]
 VOCABULARIES = {"method": get_args(Method), "variance": get_args(VarianceName)}
@@ -33,6 +35,12 @@ def sensitivity_keys() -> str:
 def sensor_keys() -> str:
     """Every section of sensors.toml."""
     return _Pages(sensors_schema(), "sensors").page(own_keys=True)
+
+
+def published_keys() -> str:
+    """Every section of published.toml."""
+    schema = json_schema(Published, title="published numbers", common=COMMON_KEYS)
+    return _Pages(schema, "published").page(own_keys=True)
 
 
 def _refs(schema: object) -> Iterator[str]:

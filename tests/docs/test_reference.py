@@ -18,6 +18,7 @@ from reference_columns import meaning_of
 
 import reference
 from walkrisk.days.contract import DAY_COLUMNS
+from walkrisk.declarations import json_schema
 from walkrisk.epochs.epoch_table import EPOCH_COLUMNS
 from walkrisk.errors import WalkriskError
 from walkrisk.estimates.results import ROW_TYPES
@@ -25,10 +26,12 @@ from walkrisk.sensors.quality import QualityRow, SensorQuality
 from walkrisk.sensors.settings import sensors_schema
 from walkrisk.studies.declaration import study_schema
 from walkrisk.studies.vocabulary import Method, VarianceName, variances_of
+from walkrisk.tables.side_by_side import Published
 
 Schema = dict[str, Any]
 TABLES = [("study", name, table) for name, table in study_schema()["$defs"].items()]
 TABLES += [("sensors", name, table) for name, table in sensors_schema()["$defs"].items()]
+TABLES += [("published", name, table) for name, table in json_schema(Published, title="")["$defs"].items()]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,7 @@ def test_every_key_of_a_declaration_stands_with_its_meaning(
         here = site["sensitivity"]
         assert all(f"`{key}`" in here or f"`[[{key}]]`" in here for key in table["properties"])
         return
-    prefixes = ("study", "sensitivity") if file == "study" else ("sensors",)
+    prefixes = ("study", "sensitivity") if file == "study" else (file,)
     prefix = next(p for p in prefixes if f"({p}-table-{name.lower()})=" in site[p])
     rows = [
         line for line in part(site[prefix], f"{prefix}-table-{name.lower()}").splitlines() if line.startswith("| `")

@@ -32,13 +32,13 @@ class PublishedRatio:
 
     analysis: Name
     exposure: Name
-    level: str
+    level: str = option(doc="Category in the run's results.")
     model: Name
-    stratum: str = ""
+    stratum: str = option("", doc="Stratum in the run's results.")
     label: str = option("", doc="The category as published.")
-    estimate: float = option()
-    conf_low: float | None = None
-    conf_high: float | None = None
+    estimate: float = option(doc="The ratio as published.")
+    conf_low: float | None = option(None, doc="Its lower limit.")
+    conf_high: float | None = option(None, doc="Its upper limit.")
     source: str = option("", doc="Where the number was read.")
 
 
@@ -47,8 +47,8 @@ class FlowValue:
     """A count of the participant flow."""
 
     op: Literal["flow"]
-    step: Name
-    column: Literal["n_before", "n_excluded", "n_after"] = "n_after"
+    step: Name = option(doc="Id of the exclusion.")
+    column: Literal["n_before", "n_excluded", "n_after"] = option("n_after", doc="Which count of the step.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +56,11 @@ class CharacteristicValue:
     """A cell of a descriptive table."""
 
     op: Literal["characteristic"]
-    table: Name
-    variable: Name
-    level: str = ""
-    group: str = "Total"
-    statistic: Literal["mean", "sd", "count", "percent"]
+    table: Name = option(doc="Id of the descriptive table.")
+    variable: Name = option(doc="Column or variable.")
+    level: str = option("", doc="Level of a factor, by its code.")
+    group: str = option("Total", doc="Group of people in the table.")
+    statistic: Literal["mean", "sd", "count", "percent"] = option(doc="Which number of the cell.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,19 +70,21 @@ class SampleCount:
     op: Literal["sample"]
     analysis: Name
     exposure: Name
-    what: Literal["n", "events"]
+    what: Literal["n", "events"] = option(doc="People, or people with the event.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedFact:
     """Another published number, and what of the run it is put beside, if anything."""
 
-    label: str
-    value: float
-    decimals: int = 0
+    label: str = option(doc="What it is, for people.")
+    value: float = option(doc="The number as published.")
+    decimals: int = option(0, doc="Decimals it was published with.")
     unit: str = ""
-    source: str = ""
-    obtained: FlowValue | CharacteristicValue | SampleCount | None = None
+    source: str = option("", doc="Where the number was read.")
+    obtained: FlowValue | CharacteristicValue | SampleCount | None = option(
+        None, doc="What of the run stands beside it."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +92,9 @@ class Published:
     """What a publication reports: the grammar of published.toml."""
 
     reference: str = option(doc="The publication, with DOI.")
-    note: str = ""
-    ratios: tuple[PublishedRatio, ...] = ()
-    facts: tuple[PublishedFact, ...] = ()
+    note: str = option("", doc="A sentence on the published numbers, for the report.")
+    ratios: tuple[PublishedRatio, ...] = option((), doc="Published ratios.")
+    facts: tuple[PublishedFact, ...] = option((), doc="Other published numbers.")
 
 
 def published_from(table: Mapping[str, Any]) -> Published:
