@@ -178,6 +178,8 @@ class Reader:
         if own is not None:
             return str(own(*rest) or ""), 0
         recognise(words)
+        if words[:2] == ["git", "clone"]:
+            (self.here / Path(words[-1]).name).mkdir()
         return "", 0
 
     def _walkrisk(self, arguments: list[str]) -> tuple[str, int]:
@@ -232,10 +234,10 @@ def recognise(words: list[str]) -> None:
             raise PageFault(f"`{line}`: the Makefile has no target {unknown}.")
         return
     known = (
-        r"git clone \S+",
+        r"git clone \S+ \S+",
         r"source \.venv/bin/activate",
         r"(python3|\.venv/bin/python) -m (venv|pip) .+",
-        r"pip .+",
+        r"(\w+/bin/)?pip .+",
         r"sbatch .+",
         r"tar .+",
         r"sha256sum .+",
