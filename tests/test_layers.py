@@ -12,7 +12,7 @@ import pytest
 PACKAGE = "walkrisk"
 SOURCE = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 
-LEAVES = ("errors", "schema", "declarations")
+LEAVES = ("errors", "schema", "declarations", "places")
 # Rooms of one line stand side by side: neither may import the other.
 WAY = (
     ("recordings",),

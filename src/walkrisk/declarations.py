@@ -42,8 +42,18 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         raise UsageFault(f"There is no file {path}; give the path of {what} (.toml).") from None
     except (OSError, UnicodeDecodeError) as error:
         raise StudyFault(f"{path.name}: cannot be read as UTF-8 text ({type(error).__name__}); save it so.") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise StudyFault(f"{path.name}: is not valid TOML: {error}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise StudyFault(toml_fault(path.name, str(error))) from None
+    except RecursionError:
+        raise StudyFault(f"{path.name}: is not valid TOML: it is nested too deeply.") from None
+
+
+def toml_fault(name: str, said: str) -> str:
+    """What tomllib says of a file, with the line before it."""
+    place = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", said)
+    if not place:
+        return f"{name}: is not valid TOML: {said}."
+    return f"{name}:{place[2]}: is not valid TOML: {place[1]} (column {place[3]})."
 
 
 def option(

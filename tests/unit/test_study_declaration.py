@@ -193,7 +193,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_study(tmp_path / "none.toml")
     bad = tmp_path / "bad.toml"
     bad.write_text("a = = 1")
-    with pytest.raises(StudyFault, match=r"bad\.toml: is not valid TOML"):
+    with pytest.raises(StudyFault, match=r"bad\.toml:1: is not valid TOML"):
         load_study(bad)
     bad.write_bytes(b'title = "\xe6"')
     with pytest.raises(StudyFault, match="cannot be read as UTF-8"):

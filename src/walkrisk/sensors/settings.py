@@ -19,6 +19,7 @@ from walkrisk.epochs.intensity import (
     intensity_faults,
 )
 from walkrisk.errors import StudyFault
+from walkrisk.places import with_lines
 from walkrisk.recordings.calibration import CalibrationSettings
 from walkrisk.recordings.synchrony import Synchrony
 from walkrisk.recordings.wear import WearSettings
@@ -58,7 +59,7 @@ def load_settings(path: Path) -> SensorSettings:
     settings = build(SensorSettings, table, "", faults)
     faults += _value_faults(settings or _sections_in_order(table))
     if faults or settings is None:
-        raise StudyFault([f"{path.name}: {fault}" for fault in faults])
+        raise StudyFault(with_lines(faults, path))
     return settings
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from walkrisk.declarations import build, read_toml
 from walkrisk.errors import StudyFault, UsageFault
+from walkrisk.places import pointing
 from walkrisk.simulation.activity import simulate_days
 from walkrisk.simulation.checks import INTEGER_LIMITS, activity_columns, faults_of
 from walkrisk.simulation.declaration import Column, Date, Simulation
@@ -46,7 +47,9 @@ def load_simulation(path: Path) -> Simulation:
 
     Raises UsageFault if there is no such file, StudyFault with every fault of the declaration, each with its key.
     """
-    return parse_simulation(read_toml(Path(path), "a simulation declaration"))
+    table = read_toml(Path(path), "a simulation declaration")
+    with pointing(Path(path)):
+        return parse_simulation(table)
 
 
 def parse_simulation(table: Mapping[str, Any]) -> Simulation:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from walkrisk.declarations import build, key_of, option, read_toml
 from walkrisk.errors import StudyFault
+from walkrisk.places import pointing
 
 Activity = Literal[
     "lying", "sitting", "standing", "shuffling", "walking", "upstairs", "downstairs", "running", "cycling"
@@ -155,7 +156,9 @@ def clean() -> RecordingMix:
 
 def load_mix(path: Path) -> RecordingMix:
     """The mix a TOML file declares; UsageFault if there is none, StudyFault with every fault."""
-    return parse_mix(read_toml(Path(path), "a declaration of simulated recordings"))
+    table = read_toml(Path(path), "a declaration of simulated recordings")
+    with pointing(Path(path)):
+        return parse_mix(table)
 
 
 def parse_mix(table: Mapping[str, Any]) -> RecordingMix:

@@ -13,6 +13,7 @@ from walkrisk.errors import StudyFault
 from walkrisk.estimates.disclosure import min_cell_faults
 from walkrisk.estimates.numbers import rounding_faults
 from walkrisk.estimates.results import OUTCOME_TABLE
+from walkrisk.places import pointing
 from walkrisk.schema import ColumnContract
 from walkrisk.studies.faults import Faults
 from walkrisk.studies.kinds import categorical, is_factor, section_table_ids
@@ -29,18 +30,22 @@ OWN_IDS = ("flow", "tests", "published_ratios", "published_facts", "diagnostics"
 def load_study(path: str | Path, *, sensitivity: bool = False) -> Study:
     """The study declared in a TOML file; with `sensitivity`, with the section that sensitivity.toml beside it holds.
 
-    Raises UsageFault if there is no such file, StudyFault with every fault of the declaration and its key.
+    Raises UsageFault if there is no such file, StudyFault with every fault of the declaration, its line and its key.
     """
-    table = read_toml(Path(path), "a study declaration")
-    if sensitivity:
-        beside = read_toml(Path(path).with_name(SENSITIVITY_FILE), "the sensitivity analyses of the study")
-        if "sensitivity" in table:
+    path, beside = Path(path), Path(path).with_name(SENSITIVITY_FILE)
+    table = read_toml(path, "a study declaration")
+    if not sensitivity:
+        with pointing(path):
+            return study_from(table)
+    section = read_toml(beside, "the sensitivity analyses of the study")
+    if "sensitivity" in table:
+        with pointing(path):
             raise StudyFault(
                 f"sensitivity: the study has this section itself, so {SENSITIVITY_FILE} beside it would be a second "
                 "one; keep one of them."
             )
-        table["sensitivity"] = beside
-    return study_from(table)
+    with pointing(path, sensitivity=beside):
+        return study_from({**table, "sensitivity": section})
 
 
 def study_from(table: Mapping[str, Any]) -> Study:
