@@ -236,7 +236,7 @@ def test_last_digits_that_differ_are_measured_and_no_failure(
     assert row.name == "estimates.csv"
     assert 0 < row.largest < 2e-12
     assert "No printed text of any table changes." in found.notes
-    assert "only last digits" in found.summary
+    assert "last digits only" in found.summary
 
 
 def test_results_that_differ_are_a_failure_and_the_tables_say_where(
@@ -247,7 +247,7 @@ def test_results_that_differ_are_a_failure_and_the_tables_say_where(
     assert answer.code == 1
     assert "estimates.csv" in answer.stderr
     assert "the largest relative difference is 9.1e-02" in answer.stderr  # 0.1 / 1.1
-    assert "tables/table2.csv: printed texts differ" in answer.stderr
+    assert "tables/table2.csv: printed texts differ in" in answer.stderr
     assert "the results are NOT the same" in answer.stdout
 
 
@@ -258,7 +258,7 @@ def test_pages_that_differ_without_a_reason_are_a_failure(
     monkeypatch.setattr(rerunning, "texts_in", lambda *given: {**texts_in(*given), "truth.json": "{}"})
     found = verify(finished, data=inputs / "cohort.csv")
     assert not found.ok
-    assert "truth.json: only the rerun left it." in found.faults
+    assert "1 file(s) only the rerun left: truth.json." in found.faults
 
 
 def test_a_simulated_run_is_simulated_again(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from walkrisk.cohorts.readers import Extract
 from walkrisk.errors import StudyFault, UsageFault
 from walkrisk.reports.file_differences import FileDifference, file_difference
 from walkrisk.reports.files import MANIFEST
-from walkrisk.reports.intact import kept_manifest
-from walkrisk.reports.manifest import DataSource, environment
+from walkrisk.reports.intact import SHOWN, kept_manifest
+from walkrisk.reports.manifest import CODE, DataSource, environment
 from walkrisk.runs.compute import Progress
 from walkrisk.runs.reading import read_data, simulated_extract, source_of
 from walkrisk.runs.run import (
@@ -70,7 +70,7 @@ class Rerun:
     @property
     def same_results(self) -> bool:
         """Whether nothing differs but the last digits, and what is drawn and written from them or by other versions."""
-        if self.missing or self.more or self.said or self.printed:
+        if self.missing or self.said or self.printed or (self.more and not self.versions):
             return False
         if any(d.kind != "numbers" or d.words or d.largest > LAST_DIGITS for d in self.rows):
             return False
@@ -154,9 +154,9 @@ def compare_folders(folder: Path, said: Mapping[str, Any], again: Path) -> Rerun
 
 def other_versions(said: Mapping[str, Any]) -> tuple[str, ...]:
     """What the run was made with and this walkrisk has otherwise, such as "numpy 2.0.1, here 2.4.6"."""
-    then, now = said.get("environment", {}), environment()
+    then, now = {CODE: "unknown", **said.get("environment", {})}, environment()
     return tuple(
-        f"{name} {str(then[name])[:12]}, here {now.get(name, 'none')[:12]}"
+        f"{name} {str(then[name])[:SHOWN]}, here {now.get(name, 'none')[:SHOWN]}"
         for name in then
         if then[name] != now.get(name)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from walkrisk.studies.declaration import load_study
 OPTIONS = ("min_cell", "seed", "round_counts")  # settings that a run's options may have set
 WHAT = {"run": "run", "sensors": "run over recordings", "comparison": "comparison"}
 RESOLVED = ("study", "sensitivity")  # declarations that study.json has the outcome of
-MOST_KEYS = 10
+MOST_KEYS, MOST_FILES = 10, 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,8 +221,10 @@ def rerun_verdict(again: Rerun) -> str:
     """What running again showed."""
     if again.same_bytes:
         return f"Run again: all {again.compared} outputs have the same bytes."
+    if again.same_results and again.rows:
+        return "Run again: the same results; numbers differ in their last digits only."
     if again.same_results:
-        return "Run again: the same results; only last digits and what is drawn or written from them differ."
+        return "Run again: the same numbers and tables; only pages or pictures have other bytes."
     return "Run again: the results are NOT the same."
 
 
@@ -230,18 +232,26 @@ def rerun_sentences(again: Rerun) -> list[str]:
     """Every difference of a rerun: numbers, printed texts, files; then what may be the reason."""
     if again.same_bytes:
         return []
-    out = [*again.said, *(f"{n}: the rerun did not leave it." for n in again.missing)]
-    out += [f"{n}: only the rerun left it." for n in again.more]
+    out = [*again.said]
+    out += [f"{len(again.missing)} file(s) the rerun did not leave: {_some(again.missing)}."] if again.missing else []
+    out += [f"{len(again.more)} file(s) only the rerun left: {_some(again.more)}."] if again.more else []
     out += [d.sentence for d in again.rows]
-    out += [f"{d.name}: printed texts differ ({d.words + d.numbers} cells)." for d in again.printed]
+    out += [
+        f"{d.name}: printed texts differ in {d.words + d.numbers} cell(s)." if d.kind == "numbers" else d.sentence
+        for d in again.printed
+    ]
     if not again.printed:
         out.append("No printed text of any table changes.")
-    others = again.others
-    if others:
-        shown = ", ".join(d.name for d in others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
-        out.append(f"{len(others)} page(s) or picture(s) have other bytes: {shown}.")
+    if again.others:
+        names = _some([d.name for d in again.others])
+        out.append(f"{len(again.others)} page(s), picture(s) or the like have other bytes: {names}.")
     if again.versions:
         out.append(f"Versions that are others: {'; '.join(again.versions)}.")
     elif again.rows:
         out.append("The versions are the same; another processor may give other last digits.")
     return out
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_FILES} more" if len(names) > MOST_FILES else ""
+    return ", ".join(names[:MOST_FILES]) + more
