@@ -173,6 +173,8 @@ def test_a_small_difference_of_all_categories_together_is_found() -> None:
     b = counts(("Q1", 110, 30), ("Q2", 93, 13))  # three people more, all events
     assert gives_small(pair_counts(a, b), min_cell=5)
     assert not gives_small(pair_counts(a, counts(("Q1", 110, 30), ("Q2", 90, 10))), min_cell=5)
+    without_event = counts(("Q1", 120, 25), ("Q2", 94, 26))  # 14 people more, 11 of them events
+    assert gives_small(pair_counts(a, without_event), min_cell=5)
 
 
 def test_a_count_pair_says_whether_it_is_known() -> None:
