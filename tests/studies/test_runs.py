@@ -16,6 +16,8 @@ import walkrisk
 from walkrisk.estimates.results import ROW_TYPES, columns_of
 from walkrisk.studies.declaration import study_schema
 
+from .tables_read import faults as faults_of_tables
+
 Command = Callable[..., Any]
 CONTRACT = {
     "estimates": "analysis, exposure, stratum, level, reference, model, estimand, n, events, estimate, std_error, "
@@ -70,6 +72,10 @@ def test_a_run_leaves_what_the_contract_names(finished: Path) -> None:
         "accelerometer_day", "valid_walking_day", "baseline_pain_known", "no_baseline_lbp", "followup_pain_known",
         "complete_covariates",
     ]  # fmt: skip
+
+
+def test_every_table_says_the_same_in_every_format(finished: Path) -> None:
+    assert faults_of_tables(finished / "tables") == []
 
 
 def test_the_same_input_gives_the_same_bytes_whatever_the_jobs(

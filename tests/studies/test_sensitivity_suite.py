@@ -27,6 +27,7 @@ from walkrisk.runs.tabulations import tabulation
 from walkrisk.studies.declaration import load_study
 
 from .sentences_check import every_fault
+from .tables_read import faults as faults_of_tables
 
 HERE = Path(__file__).resolve().parent
 SMALL = HERE / "sensitivity_small.toml"  # every kind of analysis, with few sets, draws and specifications
@@ -89,6 +90,11 @@ def test_every_sentence_of_the_report_says_what_the_files_say(
 ) -> None:
     faults = every_fault(view, accounts, finished)
     assert not faults, "\n".join(faults)
+
+
+def test_every_table_says_the_same_in_every_format(finished: Path, accounts: tuple[Account, ...]) -> None:
+    assert {t.id for a in accounts for t in a.tables} < {p.stem for p in (finished / "tables").glob("*.docx")}
+    assert faults_of_tables(finished / "tables") == []
 
 
 def test_every_sentence_stands_in_the_report(accounts: tuple[Account, ...], finished: Path) -> None:

@@ -15,14 +15,11 @@ from itertools import combinations
 from math import isfinite, sqrt
 
 import numpy as np
-import numpy.typing as npt
 
 from walkrisk.estimates.balance import mahalanobis_difference
 from walkrisk.estimates.characteristics import SMD, TOTAL
 from walkrisk.estimates.results import Characteristic
 from walkrisk.estimates.suppression import is_small
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def standardised_differences(cells: Sequence[Characteristic]) -> Iterator[Characteristic]:
@@ -42,18 +39,17 @@ def standardised_differences(cells: Sequence[Characteristic]) -> Iterator[Charac
 
 
 def _difference(a: Sequence[Characteristic], b: Sequence[Characteristic]) -> float | None:
+    sides = [[c.value for c in side if c.statistic in ("mean", "sd", "percent")] for side in (a, b)]
+    known = [[v for v in side if v is not None] for side in sides]
+    if known != sides:
+        return None
     if any(c.statistic == "mean" for c in a):
-        (m, s), (other, other_s) = (_values(side, ("mean", "sd")) for side in (a, b))
+        (m, s), (other, other_s) = known
         spread = sqrt((s**2 + other_s**2) / 2)
         value = abs(m - other) / spread if spread > 0 else float("nan")
     else:
-        shares = (np.array(_values(side, ("percent",))) / 100 for side in (a, b))
-        value = mahalanobis_difference(*shares)
+        value = mahalanobis_difference(*(np.array(side) / 100 for side in known))
     return value if isfinite(value) else None
-
-
-def _values(cells: Sequence[Characteristic], statistics: Collection[str]) -> list[float]:
-    return [float("nan") if c.value is None else c.value for c in cells if c.statistic in statistics]
 
 
 def difference_hidden(
