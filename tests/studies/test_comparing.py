@@ -18,6 +18,7 @@ import walkrisk
 from walkrisk import Comparison, Run, compare, verify
 from walkrisk.errors import StudyFault, UsageFault
 from walkrisk.runs.declared_differences import declared_differences
+from walkrisk.runs.run import write
 
 Command = Callable[..., Any]
 ANALYSES = Path(__file__).resolve().parents[2] / "analyses"
@@ -304,6 +305,18 @@ def test_a_folder_that_is_no_run_and_labels_that_are_none_are_refused(
     compare(base, base, out=tmp_path / "out")
     with pytest.raises(UsageFault, match="only runs can be compared"):
         compare(base, tmp_path / "out")
+
+
+def test_a_comparison_never_takes_the_place_of_a_run(base: Run, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        write(base, tmp_path / name, numbers_only=True)
+    for out in (tmp_path / "one", tmp_path / "one" / "deeper"):
+        with pytest.raises(UsageFault, match="one of the folders compared"):
+            compare(tmp_path / "one", base, out=out)
+    with pytest.raises(UsageFault, match="holds a run"):
+        compare(tmp_path / "one", base, out=tmp_path / "other")
+    assert verify(tmp_path / "one").ok
+    assert verify(tmp_path / "other").ok
 
 
 def test_a_data_frame_has_the_columns_of_the_csv(base: Run, tmp_path: Path) -> None:

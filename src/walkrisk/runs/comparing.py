@@ -11,6 +11,8 @@ from walkrisk.errors import UsageFault
 from walkrisk.estimates.numbers import count
 from walkrisk.estimates.pairs import CountPair, Pair, Paired, gives_small, pair_counts, pair_estimates
 from walkrisk.estimates.suppression import is_small
+from walkrisk.reports.files import MANIFEST, check_output
+from walkrisk.reports.intact import kept_manifest, kind_of
 from walkrisk.runs import published_stages, stages
 from walkrisk.runs.run import Run
 from walkrisk.runs.sides import Side, published_estimates, side_of
@@ -144,6 +146,8 @@ def compare(
     comparison may replace. `labels` are what the two are called. Raises UsageFault if one of the two is neither, and
     StudyFault for a published.toml with faults.
     """
+    if out is not None:
+        _check_out(Path(out), [Path(x) for x in (a, b) if not isinstance(x, Run)])
     sides = side_of(a), side_of(b)
     if all(s.published for s in sides):
         raise UsageFault("Both are publications; one of the two must be a run.")
@@ -155,6 +159,16 @@ def compare(
     from walkrisk.runs.comparison_files import write_comparison
 
     return write_comparison(made, Path(out))
+
+
+def _check_out(out: Path, compared: list[Path]) -> None:
+    """Raises UsageFault where a comparison would take the place of a run, or stand within one."""
+    places = (out.absolute(), *out.absolute().parents)
+    if any(x.absolute() in places for x in compared):
+        raise UsageFault(f"{out} is, or lies in, one of the folders compared; choose another --out.")
+    if (out / MANIFEST).is_file() and kind_of(kept_manifest(out)) != "comparison":
+        raise UsageFault(f"{out} holds a run, which a comparison does not replace; choose another --out.")
+    check_output(out)
 
 
 def _published_labels(sides: tuple[Side, Side]) -> Labels:
