@@ -57,7 +57,7 @@ def pointing(path: Path, **beside: Path) -> Iterator[None]:
 
 def with_lines(sentences: Iterable[str], path: Path, **beside: Path) -> list[str]:
     """Sentences about keys of a TOML file with its name and their lines before them; those that have a name stay."""
-    roots = {file: _read(file) for file in (path, *beside.values())}
+    roots = {file: read_places(file) for file in (path, *beside.values())}
     out = []
     for sentence in sentences:
         if any(sentence.startswith(f"{file.name}:") for file in roots):
@@ -71,18 +71,28 @@ def with_lines(sentences: Iterable[str], path: Path, **beside: Path) -> list[str
 
 
 def line_of(root: Place, sentence: str) -> int | None:
-    """The line that a fault is about: that of the key before its colon, or of the entry of a list that it names."""
+    """The line that a fault is about: that of the key before its colon, or what it quotes below it; or of the entry
+    of a list that it names."""
     place = find(root, sentence)
     if place is None:
         name = re.match(r"[^:]*: (\w+)", sentence)
         place = _entry(root, name[1]) if name else None
     if place is None:
         return None
-    quoted = [item for item in place.items if item.text and repr(item.text) in sentence]
-    return (quoted[0] if quoted else place).line
+    return (_said(place, sentence) or place).line
 
 
-def _read(path: Path) -> Place:
+def _said(place: Place, sentence: str) -> Place | None:
+    """The first text inside a place that a sentence quotes."""
+    for inner in (*place.keys.values(), *place.items):
+        if inner.text and repr(inner.text) in sentence:
+            return inner
+        if found := _said(inner, sentence):
+            return found
+    return None
+
+
+def read_places(path: Path) -> Place:
     """The places in a file that has been read before; those of an empty one where it has changed since."""
     try:
         text = path.read_bytes().decode("utf-8-sig")

@@ -16,9 +16,10 @@ from walkrisk.days.contract import DAY_COLUMNS
 from walkrisk.days.daily import days_parquet
 from walkrisk.declarations import build
 from walkrisk.errors import DataFault, StudyFault, UsageFault
+from walkrisk.runs.checking import check_files
 from walkrisk.runs.compute import make_cohort
 from walkrisk.runs.reading import read_data
-from walkrisk.runs.run import check_files, run_file
+from walkrisk.runs.run import run_file
 
 Table = dict[str, Any]
 SECONDS = [

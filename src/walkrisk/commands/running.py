@@ -86,7 +86,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from walkrisk.runs.run import check_files
+    from walkrisk.runs.checking import check_files
 
     sentences = check_files(arguments.study, arguments.data, days=arguments.days, sensitivity=arguments.sensitivity)
     if not arguments.quiet:

@@ -95,7 +95,7 @@ def _write(out: Path, text: str) -> None:
 
 def _say(arguments: argparse.Namespace, roles: Roles) -> None:
     """What was written, what a check of it finds, and the commands that come next."""
-    from walkrisk.runs.run import check_files
+    from walkrisk.runs.checking import check_files
     from walkrisk.studies.draft_parts import words
     from walkrisk.studies.guesses import clean
 
@@ -103,8 +103,10 @@ def _say(arguments: argparse.Namespace, roles: Roles) -> None:
     exposures = words([clean(c.source) for c in roles.exposures])
     covariates = words([clean(c.source) for c in roles.covariates]) if roles.covariates else "nothing"
     print(f"{arguments.out} is written.")
-    print(f"  id: {clean(roles.id.source) or 'the row names'}; outcome: {clean(roles.outcome.source)} ({event} is an event);")
-    print(f"  exposure: {exposures}; adjusted for {covariates}. Everything else the file has is in it as comments.")
+    print(f"  id: {clean(roles.id.source) or 'the row names'}")
+    print(f"  outcome: {clean(roles.outcome.source)} ({clean(event)} is an event)")
+    print(f"  exposure: {exposures}, adjusted for {covariates}")
+    print("Everything else the file has is in it as comments.")
     try:
         print("\n".join(check_files(arguments.out, arguments.data, days=arguments.days)))
     except (DataFault, ModelFault) as fault:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,16 @@ from walkrisk.cohorts.readers import Extract
 from walkrisk.declarations import as_table, read_toml
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.results import OUTCOME_TABLE, ROW_TYPES, Results, columns_of
+from walkrisk.estimates.withheld import Withheld
 from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows_from_csv, rows_to_csv, write_all
 from walkrisk.reports.kept import drop_kept, kept_beside
 from walkrisk.reports.manifest import DataSource, Declarations, declared_in, manifest, sha256, versions
-from walkrisk.runs.compute import Progress, compute, make_cohort, planned_variations, silent
+from walkrisk.runs.compute import Progress, compute, silent
+from walkrisk.runs.pointing import pointing_at_data
+from walkrisk.runs.protecting import Protected, protect
 from walkrisk.runs.reading import check_days_given, read_data, simulated_extract, source_of
-from walkrisk.studies.bench import make_bench
-from walkrisk.studies.declaration import SENSITIVITY_FILE, check_study, contracts, load_study, study_from
+from walkrisk.runs.releases import Releases, read_releases
+from walkrisk.studies.declaration import SENSITIVITY_FILE, check_study, load_study, study_from
 from walkrisk.studies.kinds import is_resampled
 from walkrisk.studies.sensitivity import declares_any
 from walkrisk.studies.study import Study
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 STUDY_FILE = "study.json"
 PUBLISHED_FILE = "published.toml"
 TRUTH_FILE = "truth.json"
+DISCLOSURE_FILE = "disclosure.csv"
 SIMULATION_FILE = "simulation.toml"
 
 
@@ -37,7 +41,8 @@ class Run:
     """A finished run: the study, its rows, what was said of the data, and where its files are (None if not written).
 
     `attached` are texts kept with the results: published figures to set beside them, the truth of a simulation.
-    `declarations` are the files it was declared in, with their hashes.
+    `declarations` are the files it was declared in, with their hashes; `releases` what was published of it before.
+    `published` is what of it may be published, where that is known already.
     """
 
     study: Study
@@ -47,6 +52,8 @@ class Run:
     attached: Mapping[str, str]
     out: Path | None = None
     declarations: Declarations = field(default_factory=dict)
+    releases: Releases = field(default_factory=Releases)
+    published: Protected | None = None
 
     def to_frame(self, kind: str = "estimates") -> pd.DataFrame:
         """The rows of one kind (estimates, curves, flow, cutpoints, characteristics, diagnostics, histograms)."""
@@ -82,6 +89,9 @@ def run(
     jobs: int = 1,
     seed: int | None = None,
     min_cell: int | None = None,
+    round_counts: int | None = None,
+    exact_numbers: bool = False,
+    released: Sequence[str | Path] = (),
     simulated: bool = False,
     progress: Progress = silent,
 ) -> Run:
@@ -89,11 +99,15 @@ def run(
 
     `days` is the table of days of a study whose days have the long layout, such as days.parquet. The rows are the same
     whatever `jobs`. `seed` takes the place of the declared one where something is by bootstrap. `simulated` says so in
-    every output (it is found out where a truth file lies beside the data, or the days say so). Raises StudyFault,
-    DataFault, ModelFault or UsageFault with every fault; then nothing is left in `out`.
+    every output (it is found out where a truth file lies beside the data, or the days say so). What is written may be
+    published: counts below `min_cell`, and what gives one back, also beside the folders of earlier releases in
+    `released`, are left out; counts are rounded to `round_counts`. With `exact_numbers` the csv files of numbers are
+    exact, for the analyst alone. The rows that come back are exact. Raises StudyFault, DataFault, ModelFault or
+    UsageFault with every fault; then nothing is left in `out`.
     """
     check_study(study)
-    study = _with_seed(_with_min_cell(study, min_cell), seed)
+    study = _with_seed(_with_limits(study, min_cell, round_counts), seed)
+    releases = read_releases([Path(r) for r in released])
     if out is not None:
         check_output(Path(out))
     extract, said_simulated = read_data(study, data, days)
@@ -101,7 +115,8 @@ def run(
     made = carry_out(
         study, extract, source_of(extract, simulated or said_simulated), out=folder, jobs=jobs, progress=progress
     )
-    return made if folder is None else write(made, folder, progress=progress)
+    made = replace(made, releases=releases)
+    return made if folder is None else write(made, folder, exact_numbers=exact_numbers, progress=progress)
 
 
 def run_file(
@@ -113,6 +128,9 @@ def run_file(
     jobs: int = 1,
     seed: int | None = None,
     min_cell: int | None = None,
+    round_counts: int | None = None,
+    exact_numbers: bool = False,
+    released: Sequence[Path] = (),
     simulated: bool = False,
     numbers_only: bool = False,
     sensitivity: bool = False,
@@ -122,12 +140,13 @@ def run_file(
 
     `days` is the table of days of a study whose days have the long layout.
     `published.toml` beside it is set side by side with the results; `sensitivity` takes the analyses of
-    sensitivity.toml beside it. `out` defaults to reports/ID.
+    sensitivity.toml beside it. `out` defaults to reports/ID. Of the rest see `run`.
     """
-    study = _with_seed(_with_min_cell(load_study(path, sensitivity=sensitivity), min_cell), seed)
+    study = _with_seed(_with_limits(load_study(path, sensitivity=sensitivity), min_cell, round_counts), seed)
+    releases = read_releases(released)
     out = out or Path("reports") / study.study.id
     check_output(out)
-    attached = _published_text(path.with_name(PUBLISHED_FILE))
+    attached = published_text(path.with_name(PUBLISHED_FILE))
     check_days_given(study, days)
     if data is None:
         if days is not None:
@@ -137,11 +156,14 @@ def run_file(
         source = source_of(extract, True, seed=used_seed)
     else:
         progress("Reading the data", 0, 0)
-        extract, said_simulated = read_data(study, data, days)
+        with pointing_at_data(path, study):
+            extract, said_simulated = read_data(study, data, days)
         source = source_of(extract, simulated or said_simulated)
-    made = carry_out(study, extract, source, attached=attached, out=out, jobs=jobs, progress=progress)
-    made = replace(made, declarations=declarations_of(path, sensitivity=sensitivity, simulated=data is None))
-    return write(made, out, numbers_only=numbers_only, progress=progress)
+    with pointing_at_data(path, study):
+        made = carry_out(study, extract, source, attached=attached, out=out, jobs=jobs, progress=progress)
+    declared = declarations_of(path, sensitivity=sensitivity, simulated=data is None)
+    made = replace(made, declarations=declared, releases=releases)
+    return write(made, out, numbers_only=numbers_only, exact_numbers=exact_numbers, progress=progress)
 
 
 def declarations_of(path: Path, *, sensitivity: bool, simulated: bool) -> Declarations:
@@ -151,28 +173,14 @@ def declarations_of(path: Path, *, sensitivity: bool, simulated: bool) -> Declar
     return declared_in(files | ({"simulation": path.with_name(SIMULATION_FILE)} if simulated else {}))
 
 
-def check_files(path: Path, data: Path | None, days: Path | None = None, *, sensitivity: bool = False) -> list[str]:
-    """What `walkrisk check` says when nothing is at fault; raises the fault otherwise."""
-    study = load_study(path, sensitivity=sensitivity)
-    _published_text(path.with_name(PUBLISHED_FILE))
-    said = [
-        f"{path.name}: the declaration is in order "
-        f"({len(study.analyses)} ratio analyses, {len(contracts(study))} columns)."
-    ]
-    if data is None and days is not None:
-        raise UsageFault("Days were given without the participants they belong to; give --data too.")
-    if data is not None:
-        extract, _ = read_data(study, data, days)
-        cohort, warnings = make_cohort(study, extract)
-        planned_variations(study, extract, make_bench(study, cohort))
-        if extract.days:
-            said.append(f"{extract.days.name}: the days are in order ({extract.days.rows} rows).")
-        said += [f"{extract.name}: the data are in order ({cohort.n_all} rows, {cohort.n} people analysed).", *warnings]
-    return said
+def report_again(
+    folder: Path, *, min_cell: int | None = None, round_counts: int | None = None, released: Sequence[Path] = ()
+) -> Run:
+    """Tables, figures, report and manifest again from the rows in `folder`, without refitting.
 
-
-def report_again(folder: Path, *, min_cell: int | None = None) -> Run:
-    """Tables, figures, report and manifest again from the rows in `folder`, without refitting."""
+    Raises UsageFault where the folder's numbers were made fit for publication with another `min_cell` or
+    `round_counts`: what is gone cannot be had back, and what a larger one asks for was decided on exact counts.
+    """
     if not (folder / MANIFEST).is_file():
         raise UsageFault(f"{folder} holds no finished run (no {MANIFEST}); give the output folder of walkrisk run.")
     try:
@@ -181,11 +189,12 @@ def report_again(folder: Path, *, min_cell: int | None = None) -> Run:
         rows: dict[str, Any] = {
             k: rows_from_csv((folder / f"{k}.csv").read_text(encoding="utf-8"), t) for k, t in ROW_TYPES.items()
         }
-        changed = [
-            n for n in (STUDY_FILE, *(f"{k}.csv" for k in ROW_TYPES)) if _hash_of(folder / n) != kept["files"][n]
-        ]
+        withheld = rows_from_csv((folder / DISCLOSURE_FILE).read_text(encoding="utf-8"), Withheld)
+        numbers = (*(f"{k}.csv" for k in ROW_TYPES), DISCLOSURE_FILE)
+        changed = [n for n in (STUDY_FILE, *numbers) if _hash_of(folder / n) != kept["files"][n]]
         source = DataSource(**kept["data"])
         warnings = tuple(str(w) for w in kept["warnings"])
+        exact, earlier = bool(kept["options"]["exact_numbers"]), list(kept["options"]["released"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageFault(
             f"{folder}: what the run left is not complete or was changed ({type(error).__name__}); run the study again."
@@ -193,37 +202,73 @@ def report_again(folder: Path, *, min_cell: int | None = None) -> Run:
     if changed:
         raise UsageFault(f"{folder}: {', '.join(changed)} is not what the run left; run the study again.")
     attached = texts_in(folder, (PUBLISHED_FILE, TRUTH_FILE))
+    releases = read_releases(released)
+    wanted = _with_limits(study, min_cell, round_counts)
+    results = Results(**rows)
+    if not exact and (wanted != study or releases.prints):
+        raise UsageFault(
+            f"{folder}: its numbers were made fit for publication with min_cell {study.settings.min_cell} and "
+            f"round_counts {study.settings.round_counts}; other limits, or other releases beside it, need the exact "
+            "numbers. Run the study again with them (or keep a folder of your own, run with --exact-numbers)."
+        )
+    if exact and sorted(earlier) != sorted(releases.prints):
+        raise UsageFault(
+            f"{folder}: it was made beside {len(earlier)} earlier release(s); give the same with --released."
+        )
     made = Run(
-        study=_with_min_cell(study, min_cell),
-        results=Results(**rows),
+        study=wanted,
+        results=results,
         source=source,
         warnings=warnings,
         attached=attached,
         declarations=kept.get("declarations", {}),
+        releases=Releases(prints=tuple(earlier)) if not exact else releases,
+        published=None if exact else Protected(results, warnings, source.rows, withheld),
     )
-    return write(made, folder)
+    return write(made, folder, exact_numbers=exact)
 
 
-def write(made: Run, out: Path, *, numbers_only: bool = False, progress: Progress = silent) -> Run:
-    """Leave a run in the folder `out`, whole or not at all: rows, study, tables, figures, report, manifest."""
+def write(
+    made: Run, out: Path, *, numbers_only: bool = False, exact_numbers: bool = False, progress: Progress = silent
+) -> Run:
+    """Leave a run in the folder `out`, whole or not at all: rows, study, tables, figures, report, manifest.
+
+    All of it may be published; with `exact_numbers` the csv files of numbers and the manifest may not.
+    """
     study_text = json.dumps(as_table(made.study), indent=1, ensure_ascii=False) + "\n"
+    published = made.published or protect(
+        made.study,
+        made.results,
+        warnings=made.warnings,
+        data_rows=made.source.rows,
+        released=made.releases.known,
+    )
+    shown = replace(
+        made,
+        results=published.results,
+        warnings=published.warnings,
+        source=replace(made.source, rows=published.data_rows),
+        published=published,
+    )
+    told = made if exact_numbers else shown
     files: dict[str, str | bytes] = {
-        f"{kind}.csv": rows_to_csv(getattr(made.results, kind), row_type) for kind, row_type in ROW_TYPES.items()
+        f"{kind}.csv": rows_to_csv(getattr(told.results, kind), row_type) for kind, row_type in ROW_TYPES.items()
     }
+    files[DISCLOSURE_FILE] = rows_to_csv(published.withheld, Withheld)
     files |= {STUDY_FILE: study_text, **made.attached}
     if not numbers_only:
         from walkrisk.runs.render import render
 
-        files |= render(made, study_sha256=sha256(study_text), progress=progress)
+        files |= render(shown, study_sha256=sha256(study_text), progress=progress)
     files[MANIFEST] = manifest(
         study_id=made.study.study.id,
         study_sha256=sha256(study_text),
-        source=made.source,
+        source=told.source,
         settings=as_table(made.study.settings),
-        warnings=made.warnings,
+        warnings=told.warnings,
         files=files,
         declarations=made.declarations,
-        options=_options(made.study, numbers_only=numbers_only),
+        options=_options(made, numbers_only=numbers_only, exact_numbers=exact_numbers),
     )
     with finished_folder(out) as folder:
         write_all(folder, files)
@@ -231,11 +276,15 @@ def write(made: Run, out: Path, *, numbers_only: bool = False, progress: Progres
     return replace(made, out=out)
 
 
-def _options(study: Study, *, numbers_only: bool) -> dict[str, Any]:
+def _options(made: Run, *, numbers_only: bool, exact_numbers: bool) -> dict[str, Any]:
     """What a run was asked for, as the manifest says it; the seed where anything is random."""
+    study = made.study
     return {
         "sensitivity": declares_any(study.sensitivity),
         "min_cell": study.settings.min_cell,
+        "round_counts": study.settings.round_counts,
+        "exact_numbers": exact_numbers,
+        "released": list(made.releases.prints),
         "seed": study.settings.seed if is_resampled(study) else None,
         "numbers_only": numbers_only,
     }
@@ -266,11 +315,13 @@ def carry_out(
     )
 
 
-def _with_min_cell(study: Study, min_cell: int | None) -> Study:
-    """The study with another `min_cell`, checked again; the study itself if none is given."""
-    if min_cell is None:
+def _with_limits(study: Study, min_cell: int | None, round_counts: int | None) -> Study:
+    """The study with another `min_cell` or `round_counts`, checked again; the study itself if neither is given."""
+    s = study.settings
+    k, base = s.min_cell if min_cell is None else min_cell, s.round_counts if round_counts is None else round_counts
+    if (k, base) == (s.min_cell, s.round_counts):
         return study
-    changed = replace(study, settings=replace(study.settings, min_cell=min_cell))
+    changed = replace(study, settings=replace(s, min_cell=k, round_counts=base))
     check_study(changed)
     return changed
 
@@ -284,7 +335,7 @@ def _with_seed(study: Study, seed: int | None) -> Study:
     return changed
 
 
-def _published_text(path: Path) -> dict[str, str]:
+def published_text(path: Path) -> dict[str, str]:
     """The text of published.toml beside a study, found in order; StudyFault with every fault otherwise."""
     if not path.is_file():
         return {}
