@@ -47,7 +47,7 @@ class Reader:
         before = ""
         for block in blocks(self.page):
             try:
-                if block.language == OUTPUT:
+                if is_output(block):
                     self._compare(block, said, before)
                     said = None
                     continue
@@ -71,7 +71,7 @@ class Reader:
             "python": lambda b: self.python(b.text),
             "bash": lambda b: self.bash(b.text),
             "toml": self.toml,
-            "csv": self.file,
+            OUTPUT: self.file,
             "r": lambda b: None,  # by test_r_blocks, where R is
             "drawn": lambda b: None,  # by the build of the site: test_site
         }
@@ -119,7 +119,7 @@ class Reader:
     def file(self, block: Block) -> str | None:
         """A block whose caption is a file's name is that file."""
         if not block.caption:
-            raise PageFault(f"{block.place}: a csv needs a caption with the name of the file.")
+            raise PageFault(f"{block.place}: a file needs a caption with its name.")
         (self.here / block.caption).write_text(block.text, encoding="utf-8")
         return None
 
@@ -222,6 +222,11 @@ class Reader:
 
     def _rm(self, name: str) -> None:
         (self.here / name).unlink()
+
+
+def is_output(block: Block) -> bool:
+    """Whether a block is what the one before it printed; with a caption it is a file."""
+    return block.language == OUTPUT and not block.caption
 
 
 def recognise(words: list[str]) -> None:

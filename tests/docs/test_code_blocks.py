@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .pages import ROOT, Block, blocks, front_matter, pages
-from .running import OUTPUT, PageFault, Reader, same_text
+from .running import OUTPUT, PageFault, Reader, is_output, same_text
 
 Follow = Callable[[str], Reader]
 
@@ -44,7 +44,7 @@ def follow(tmp_path_factory: pytest.TempPathFactory) -> Follow:
 @pytest.mark.parametrize("page", pages())
 def test_the_blocks_of_a_page_run(page: str, follow: Follow) -> None:
     reader = follow(page)
-    assert reader.ran == sum(b.language != OUTPUT for b in blocks(page))
+    assert reader.ran == sum(not is_output(b) for b in blocks(page))
 
 
 # ---------------------------------------------------------------- R
