@@ -31,7 +31,7 @@ def standardised_differences(cells: Sequence[Characteristic]) -> Iterator[Charac
     for variable in dict.fromkeys(c.variable for c in cells if c.variable):
         mine = [[c for c in cells if c.variable == variable and c.group == g] for g in groups]
         pairs = [_difference(a, b) for a, b in combinations(mine, 2)]
-        known = sum(group[0].known for group in mine)
+        known = sum(group[0].known or 0 for group in mine)
         value = max((p for p in pairs if p is not None), default=None) if None not in pairs else None
         yield Characteristic(
             table=cells[0].table, variable=variable, level="", group="", statistic=SMD, value=value, known=known
@@ -67,4 +67,4 @@ def difference_hidden(
     if any(cell[0] == table and cell[2] in (variable, "") for cell in marked):
         return True
     mine = (r for r in rows if r.table == table and r.variable == variable and r.group)
-    return any(is_small(r.known, min_cell) for r in mine)
+    return any(r.known is not None and is_small(r.known, min_cell) for r in mine)

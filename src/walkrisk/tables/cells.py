@@ -76,10 +76,10 @@ class Guard:
 
     def counts(self, e: Estimate) -> tuple[str, str]:
         """People and events as printed."""
-        return (
-            shown_count(count(e.n), self.mark(e, "n"), self.min_cell),
-            shown_count(count(e.events), self.mark(e, "events"), self.min_cell),
-        )
+        texts = (NOT_REPORTED if n is None else count(n) for n in (e.n, e.events))
+        marks = (self.mark(e, "n"), self.mark(e, "events"))
+        n, events = (shown_count(t, m, self.min_cell) for t, m in zip(texts, marks, strict=True))
+        return n, events
 
     def hides_ratio(self, *rows: Estimate, crude: bool) -> bool:
         """Whether a ratio of these categories gives a hidden count away: only a crude one does."""
@@ -92,11 +92,12 @@ class Guard:
 
 
 def why_not(e: Estimate, reference: Estimate, guard: Guard, events: str) -> str:
-    """Why a row has no estimate, in words."""
+    """Why a row has no estimate, in words; counts that are not published are None."""
     if e.n == 0:
         return NOT_REPORTED if guard.mark(e, "n") else NOBODY
     if e.events == 0:
         return NOT_REPORTED if guard.mark(e, "events") else NO_CASES.format(events=events)
     if reference.events == 0:
         return NO_REFERENCE.format(events=events)
-    return NOT_FITTED
+    withheld = any(guard.mark(row, what) for row in (e, reference) for what in ("n", "events"))
+    return NOT_REPORTED if withheld else NOT_FITTED

@@ -52,7 +52,7 @@ def characteristics_table(
     marks = characteristic_marks(rows, min_cell=min_cell) if marks is None else marks
     maker = _Maker(id, [r for r in rows if r.table == id], variables, marks, min_cell, missing, rounding)
     labels = group_labels or {}
-    unknowns = any(maker.unknown(g, v) for g in maker.groups for v in maker.described)
+    unknowns = any(maker.unknown(g, v) != 0 for g in maker.groups for v in maker.described)
     mine = {cell: mark for cell, mark in marks.items() if cell[0] == id}
     left_out = any(cell[3] == UNKNOWN and variables[cell[2]].levels for cell in mine)
     known = "Percentages" if missing else "Percentages and means"
@@ -106,9 +106,10 @@ class _Maker:
         self.cells = {(r.group, r.variable, r.level, r.statistic): r for r in cells}
         self.known = {(r.group, r.variable): r.known for r in cells}
 
-    def unknown(self, group: str, variable: str) -> int:
-        """People of a group whose value is unknown."""
-        return self.known[group, ""] - self.known[group, variable]
+    def unknown(self, group: str, variable: str) -> int | None:
+        """People of a group whose value is unknown; None where their number is withheld."""
+        everyone, known = self.known[group, ""], self.known[group, variable]
+        return None if everyone is None or known is None else everyone - known
 
     def rows(self) -> Iterator[Row]:
         yield self._row("No.", (self._count(g, "", "", self.known[g, ""]) for g in self.groups))
@@ -123,7 +124,7 @@ class _Maker:
                 yield self._over_levels(name, f"{variable.label}, No. (%)")
                 for code, text in variable.levels.items():
                     yield self._row(text, (self._share(g, name, str(code)) for g in self.groups), indent=1)
-            if self.missing and any(self.unknown(g, name) for g in self.groups):
+            if self.missing and any(self.unknown(g, name) != 0 for g in self.groups):
                 cells = (self._count(g, name, UNKNOWN, self.unknown(g, name)) for g in self.groups)
                 yield self._row("Unknown, No.", cells, indent=1)
 
@@ -146,19 +147,19 @@ class _Maker:
     def _mark(self, group: str, variable: str, level: str) -> Mark | None:
         return self.marks.get((self.table, group, variable, level))
 
-    def _count(self, group: str, variable: str, level: str, n: int) -> str:
-        return shown_count(count(n), self._mark(group, variable, level), self.min_cell)
+    def _count(self, group: str, variable: str, level: str, n: float | None) -> str:
+        text = NOT_REPORTED if n is None else count(n)
+        return shown_count(text, self._mark(group, variable, level), self.min_cell)
 
     def _share(self, group: str, variable: str, level: str) -> str:
-        n = self.cells[group, variable, level, "count"].value or 0.0
-        mark = self._mark(group, variable, level)
-        if mark:
-            return shown_count("", mark, self.min_cell)
-        percent = self.cells[group, variable, level, "percent"].value
-        return count(n) if self._mark(group, variable, UNKNOWN) else self.rounding.share(n, percent)
+        n = self.cells[group, variable, level, "count"].value
+        if n is None or self._mark(group, variable, level) or self._mark(group, variable, UNKNOWN):
+            return self._count(group, variable, level, n)
+        return self.rounding.share(n, self.cells[group, variable, level, "percent"].value)
 
     def _mean(self, group: str, variable: str, decimals: int) -> str:
         mean = self.cells[group, variable, "", "mean"].value
-        if is_small(self.known[group, variable], self.min_cell):
+        known = self.known[group, variable]
+        if is_small(known or 0, self.min_cell) or (mean is None and known is None):
             return NOT_REPORTED
         return self.rounding.mean(mean, self.cells[group, variable, "", "sd"].value, decimals)

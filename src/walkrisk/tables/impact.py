@@ -166,9 +166,9 @@ class _Joint:
         row = self.found.measures.get((estimand, method, stratum, level))
         if row is None:
             return ABSENT
-        if row.estimate is None:
-            return NOT_FITTED
-        return NOT_REPORTED if self._hidden(row.level) else scaled_interval(row, places=self.shown.rounding.ratios)
+        if self._hidden(row.level):
+            return NOT_REPORTED
+        return NOT_FITTED if row.estimate is None else scaled_interval(row, places=self.shown.rounding.ratios)
 
     def _hidden(self, level: str) -> bool:
         """Whether a crude estimate of a joint group would give a hidden count of any group it rests on away."""
@@ -228,9 +228,9 @@ def _is_marked(shown: Shown, exposure: str, level: str) -> bool:
 
 
 def _fraction(e: Estimate | None, secret: bool, rounding: Rounding) -> str:
-    if e is None or e.estimate is None:
-        return NOT_FITTED
-    return NOT_REPORTED if secret else percent(e, rounding)
+    if e is not None and secret:
+        return NOT_REPORTED
+    return NOT_FITTED if e is None or e.estimate is None else percent(e, rounding)
 
 
 # ---------------------------------------------------------------- time moved within the day

@@ -286,7 +286,7 @@ def ratio_cell(
     reference = rows.get((e.reference, model.id), e)
     if level == e.reference:
         one = "0" if e.estimand == DIFFERENCE else "1"
-        return f"{one} [Reference]" if e.events else "[Reference]"
+        return "[Reference]" if e.events == 0 else f"{one} [Reference]"
     if e.estimate is None:
         return why_not(e, reference, guard, events)
     if guard.hides_ratio(e, reference, crude=model.crude):
