@@ -43,7 +43,7 @@ def conversion(view: View, rare: bool | None) -> tuple[str, ...]:
         return ()
     if rare is None:
         fits = [d for d in view.results.diagnostics if d.analysis == view.analysis.id]
-        rare = all(is_rare(d.events, d.n) for d in fits)
+        rare = all(is_rare(d.events, d.n) for d in fits if d.n is not None and d.events is not None)
         why = (
             "fewer than 15 per cent of those analysed had it"
             if rare

@@ -74,8 +74,10 @@ def number_of(row: Row, column: str, form: Form) -> Fact:
 
 
 def count_of(row: Row, column: str, min_cell: int) -> Fact:
-    """A count of people; one of 1 to min_cell - 1 reads "fewer than" min_cell."""
+    """A count of people; one of 1 to min_cell - 1 reads "fewer than" min_cell, one withheld "(not reported)"."""
     value = getattr(row, column)
+    if value is None:
+        return Fact("(not reported)", "words")
     if value is not None and 0 < value < min_cell:
         return Fact(f"fewer than {min_cell}", "setting")
     return Fact(count(value), "count", row, column)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -66,12 +67,27 @@ def _shares(table: str, variable: Variable, group: str, values: FloatArray) -> I
 
 
 def histogram(exposure: str, values: FloatArray, *, bins: int = 50) -> list[HistogramBin]:
-    """Counts of known values (n,) in `bins` equal steps from the smallest to the largest."""
+    """Counts of known values (n,) in steps of 1, 2 or 5 times a power of ten, at most about `bins` of them.
+
+    The limits are multiples of the step, so that none is somebody's value.
+    """
     known = values[~np.isnan(values)]
     if known.size == 0:
         return []
-    counts, edges = np.histogram(known, bins=bins)
+    low, high = float(known.min()), float(known.max())
+    step = _round_step((high - low) / bins)
+    first, last = math.floor(low / step), max(math.floor(high / step) + 1, math.floor(low / step) + 1)
+    edges = np.arange(first, last + 1) * step
+    counts, _ = np.histogram(known, bins=edges)
     return [
         HistogramBin(exposure=exposure, low=float(low), high=float(high), n=int(n))
         for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True)
     ]
+
+
+def _round_step(least: float) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that is not below `least`."""
+    if least <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(f * power for f in (1.0, 2.0, 5.0, 10.0) if f * power >= least * (1 - 1e-9))

@@ -32,6 +32,13 @@ def min_cell_faults(min_cell: int) -> list[str]:
     return []
 
 
+def round_counts_faults(base: int) -> list[str]:
+    """What is wrong with a base of rounding, as sentences."""
+    if base < 0 or base in (1, 2):
+        return [f"round_counts: must be 0 (counts stay exact) or at least 3, got {base}; 5 is usual."]
+    return []
+
+
 def shown_count(text: str, mark: Mark | None, min_cell: int) -> str:
     """What is printed for a count: `text`, "<min_cell", or NR (not reported)."""
     return text if mark is None else f"<{min_cell}" if mark == "small" else NOT_REPORTED

@@ -52,7 +52,7 @@ class Marks:
 
     ratio: Mapping[RatioCell, Mark] = field(default_factory=dict)
     characteristic: Mapping[CharacteristicCell, Mark] = field(default_factory=dict)
-    reasons: Mapping[RatioCell | CharacteristicCell, Reason] = field(default_factory=dict)
+    reasons: Mapping[tuple[str, ...], Reason] = field(default_factory=dict)
 
 
 def block_samples(blocks: Mapping[Place, Sequence[Block]]) -> Iterator[tuple[Place, Sample]]:
@@ -92,8 +92,8 @@ def count_marks(
     table.sums.extend(_ties(links, blocks, tables, table, descriptive_keys))
     kept_apart = _secret_places(blocks, secrets)
     _force(table, blocks, ratio_keys, kept_apart, released.withheld)
-    for cell, key in descriptive_keys.items():
-        if cell[2:] == ("", "") and table.values[key] in links.known:
+    for described_cell, key in descriptive_keys.items():
+        if described_cell[2:] == ("", "") and table.values[key] in links.known:
             table.cost.pop(key, None)
     hidden = hidden_cells(
         table.values,
@@ -106,12 +106,12 @@ def count_marks(
     )
     near = {k for s in table.sums if any(c in table.bounded for c in s.cells) for k in s.cells}
     marks: dict[RatioCell, Mark] = {}
-    reasons: dict[RatioCell | CharacteristicCell, Reason] = {}
+    reasons: dict[tuple[str, ...], Reason] = {}
     for place, keys in ratio_keys.items():
         for (level, what), behind in keys.items():
             found = [hidden[k] for k in behind if k in hidden]
             if found:
-                cell = (*place, level, what)
+                cell: RatioCell = (*place, level, what)
                 marks[cell] = "small" if "small" in found else "hidden"
                 differs = place in kept_apart or any(k in near for k in behind)
                 reasons[cell] = "small" if "small" in found else "difference" if differs else "complementary"
@@ -186,7 +186,7 @@ def _force(
 
 def _mark_totals(
     marks: dict[RatioCell, Mark],
-    reasons: dict[RatioCell | CharacteristicCell, Reason],
+    reasons: dict[tuple[str, ...], Reason],
     blocks: Mapping[Place, Sequence[Block]],
     kept_apart: Mapping[Place, Secret],
     min_cell: int,

@@ -42,7 +42,7 @@ class Characteristic:
         str, "n, mean, sd, count, percent of the known, or smd (standardised difference between groups)"
     ]
     value: Annotated[float | None, "the number"]
-    known: Annotated[int, "people of the group with a value of the variable"]
+    known: Annotated[int | None, "people of the group with a value of the variable; empty where not published"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +54,8 @@ class Diagnostic:
     stratum: OfStratum
     model: OfModel
     method: Annotated[str, "estimator"]
-    n: Annotated[int, "people in the model"]
-    events: Annotated[int, "of these, people with the event"]
+    n: Annotated[int | None, "people in the model; empty where not published"]
+    events: Annotated[int | None, "of these, people with the event; empty where not published"]
     parameters: Annotated[int, "coefficients that were estimated"]
     converged: Annotated[bool, "whether the maximum was found and certified"]
     iterations: Annotated[int, "steps it took"]

@@ -33,7 +33,7 @@ class DataSource:
 
     name: str
     sha256: str
-    rows: int
+    rows: int | None
     columns_read: int
     columns_in_file: int
     simulated: bool

@@ -157,7 +157,7 @@ def _not_looked_at(study: Study) -> Iterator[str]:
 
 def _few(view: View) -> Iterator[str]:
     fitted = [d for d in view.results.diagnostics if d.converged and d.parameters > 0]
-    few = [d for d in fitted if d.events < EVENTS_PER_PARAMETER * d.parameters]
+    few = [d for d in fitted if d.events is not None and d.events < EVENTS_PER_PARAMETER * d.parameters]
     if few:
         yield (
             f"{_of(len(few), len(fitted), 'model')} had fewer than {EVENTS_PER_PARAMETER} events a parameter; their "

@@ -37,7 +37,8 @@ from walkrisk.tables.table import Table
 def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str | bytes]:
     """tables/* and figures/* in every format, report.html and report.docx."""
     simulated = made.source.simulated
-    work = tabulation(made.study, made.results, simulated=simulated)
+    marks = made.published.marks if made.published else None
+    work = tabulation(made.study, made.results, simulated=simulated, marks=marks)
     accounts = accounts_of(work)
     tables = _tables(made, work) | {t.id: t for a in accounts.all() for t in a.tables}
     flow = merge_small_steps(made.results.flow, min_cell=made.study.settings.min_cell)

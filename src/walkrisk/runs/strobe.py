@@ -219,7 +219,7 @@ def _with_unknown(find: Finder) -> list[str]:
         if c.statistic == "n":
             people[c.table, c.group] = c.value or 0
     for c in find.view.results.characteristics:
-        if c.statistic != "n" and c.known < people.get((c.table, c.group), 0):
+        if c.statistic != "n" and (c.known or 0) < people.get((c.table, c.group), 0):
             short[c.table] = None
     return list(short)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from walkrisk.cohorts.cohort import Variable
-from walkrisk.estimates.disclosure import CharacteristicCell, Mark, RatioCell, characteristic_marks, ratio_marks
+from walkrisk.estimates.disclosure import CharacteristicCell, Mark, RatioCell
+from walkrisk.estimates.marking import Marks, count_marks
 from walkrisk.estimates.results import Results
 from walkrisk.runs.section_tables import SectionTables
 from walkrisk.studies.kinds import section_table_ids
@@ -36,16 +37,17 @@ class Tabulation:
     characteristic_marks: Mapping[CharacteristicCell, Mark]
 
 
-def tabulation(study: Study, results: Results, *, simulated: bool) -> Tabulation:
-    """Names and suppressed cells, worked out once over all tables of a run."""
+def tabulation(study: Study, results: Results, *, simulated: bool, marks: Marks | None = None) -> Tabulation:
+    """Names and suppressed cells of rows that may be published; `marks` are worked out on the rows if not given."""
     k = study.settings.min_cell
+    marks = marks or count_marks(results.estimates, results.characteristics, min_cell=k)
     exposures = {
         name: ExposureLabel(id=name, label=e.label or name, unit=e.unit, decimals=e.decimals, cross=e.cross)
         for name, e in study.exposures.items()
     }
     return Tabulation(
         study, results, simulated, variables_of(study), exposures,
-        ratio_marks(results.estimates, min_cell=k), characteristic_marks(results.characteristics, min_cell=k),
+        marks.ratio, marks.characteristic,
     )  # fmt: skip
 
 

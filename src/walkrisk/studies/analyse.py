@@ -78,7 +78,7 @@ def carry_out(task: Callable[[Bench], Rows], bench: Bench) -> Rows:
 
 def evalues(study: Study, estimates: Sequence[Estimate], fits: Sequence[Diagnostic]) -> tuple[Estimate, ...]:
     """E-value rows of the declared analyses, from their ratio rows, with the counts of the fitted samples."""
-    counts = {(d.analysis, d.exposure, d.stratum, d.model): (d.n, d.events) for d in fits}
+    counts = {(d.analysis, d.exposure, d.stratum, d.model): (d.n or 0, d.events or 0) for d in fits}
     rows: list[Estimate] = []
     for declared in study.evalues:
         for source in declared.of:

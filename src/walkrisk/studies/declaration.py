@@ -10,7 +10,7 @@ from walkrisk.cohorts.days import layout_faults
 from walkrisk.cohorts.variables import sources_of
 from walkrisk.declarations import build, json_schema, read_toml
 from walkrisk.errors import StudyFault
-from walkrisk.estimates.disclosure import min_cell_faults
+from walkrisk.estimates.disclosure import min_cell_faults, round_counts_faults
 from walkrisk.estimates.numbers import rounding_faults
 from walkrisk.estimates.results import OUTCOME_TABLE
 from walkrisk.places import pointing
@@ -169,6 +169,7 @@ def _check_settings(study: Study, known: list[str], faults: Faults) -> None:
     if not 0.5 <= s.conf_level < 1:
         faults.add("settings.conf_level", f"must be from 0.5 to below 1, got {s.conf_level}; 0.95 is usual.")
     faults.sentences += [f"settings.{fault}" for fault in min_cell_faults(s.min_cell)]
+    faults.sentences += [f"settings.{fault}" for fault in round_counts_faults(s.round_counts)]
     if not s.variances:
         faults.add("settings.variances", 'name at least one variance, for example ["HC0"].')
     check_variance_needs(study, "settings.variances", s.variances, faults)

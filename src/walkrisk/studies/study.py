@@ -116,7 +116,10 @@ class Settings:
     replicates: int = option(2000, doc="Bootstrap samples, where a variance or an interval is by bootstrap.")
     seed: int = option(1, doc="Seed of the bootstrap.")
     engine: Literal["newton", "statsmodels"] = option("newton", doc="What finds the maximum; the numbers are the same.")
-    min_cell: int = option(5, doc="Counts below this are suppressed in tables, figures and report.")
+    min_cell: int = option(
+        5, doc="Counts from 1 to below this, and what gives one back, are left out of everything a run writes."
+    )
+    round_counts: int = option(0, doc="Counts are rounded to the nearest multiple of this; 0 leaves them exact.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,7 +104,7 @@ def _without(here: _Here, exposure: str, gone: Sequence[str]) -> Rows:
 
 def _shifts(here: _Here, declared: Benchmarks, name: str, found: Rows) -> Iterator[Estimate]:
     """What leaving a covariate out did to each ratio, and its observed-covariate E-values."""
-    rare = is_rare(here.fit.events, here.fit.n) if declared.rare is None else declared.rare
+    rare = is_rare(here.fit.events or 0, here.fit.n or 0) if declared.rare is None else declared.rare
     without = {(e.level, e.variance): e for e in found.estimates}
     for e in here.main:
         less = without.get((e.level, e.variance))

@@ -64,7 +64,7 @@ def headline(study: Study, exposure: str) -> str:
 
 def rare_outcome(declared: bool | None, fit: Diagnostic) -> bool:
     """Whether the outcome counts as rare: as declared, else if fewer than 15 per cent of those analysed have it."""
-    return is_rare(fit.events, fit.n) if declared is None else declared
+    return is_rare(fit.events or 0, fit.n or 0) if declared is None else declared
 
 
 def _whole(declared: Whole, bench: Bench, rows_of: Callable[[str], Rows]) -> Variation:

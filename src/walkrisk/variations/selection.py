@@ -93,7 +93,7 @@ def _left_out(ground: Ground, declared: LeaveOneOut, parts: Sequence[Arrays]) ->
 
 def _analysed(rows: Rows) -> int:
     """People in the one model of these rows."""
-    return sum(d.n for d in rows.diagnostics)
+    return sum(d.n or 0 for d in rows.diagnostics)
 
 
 def _too_few(ground: Ground, variant: RatioAnalysis, exposure: str, stratum: str) -> Diagnostic:

@@ -233,7 +233,7 @@ def alone(study: Study, spec: Specified, bench: Bench, exposure: str, *, scale: 
     except (NoEstimate, WalkriskError) as fault:
         said = fault.diagnostic.warnings if isinstance(fault, NoEstimate) else " ".join(fault.faults)
         known = fault.diagnostic if isinstance(fault, NoEstimate) else None
-        return Found(n=known.n if known else 0, events=known.events if known else 0, warnings=said)
+        return Found(n=(known.n if known else 0) or 0, events=(known.events if known else 0) or 0, warnings=said)
     except (ValueError, np.linalg.LinAlgError) as error:
         return Found(warnings=f"{str(error)[:1].upper()}{str(error)[1:]}".rstrip(".") + ".")
 
@@ -243,16 +243,16 @@ def _between_groups(study: Study, spec: Specified, bench: Bench, exposure: str, 
     diagnostic = rows.diagnostics[0]
     shown = [e for e in rows.estimates if e.variance in (spec.variance, "")] or list(rows.estimates)
     if not shown:
-        return Found(n=diagnostic.n, events=diagnostic.events, warnings=diagnostic.warnings)
+        return Found(n=diagnostic.n or 0, events=diagnostic.events or 0, warnings=diagnostic.warnings)
     names = bench.labels()[exposure] if exposure not in spec.analysis.fixed_cuts else [e.level for e in shown]
     high = next((e for e in shown if e.level == names[-1]), None)
     if high is None or high.estimate is None or high.reference != names[0]:
         said = diagnostic.warnings or f"Nobody is in {names[0] if high else names[-1]} here."
-        return Found(n=diagnostic.n, events=diagnostic.events, warnings=said)
+        return Found(n=diagnostic.n or 0, events=diagnostic.events or 0, warnings=said)
     factor = 1.0
     if scale == "distance":
         factor = distance_factor(study, bench.sample, bench, exposure)
-    return _of_row(high, diagnostic.n, diagnostic.events, diagnostic.warnings, factor)
+    return _of_row(high, diagnostic.n or 0, diagnostic.events or 0, diagnostic.warnings, factor)
 
 
 def distance_factor(study: Study, sample: Sample, bench: Bench, exposure: str) -> float:
