@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 
 from walkrisk.errors import UsageFault
+from walkrisk.reports.file_differences import FileDifference
 from walkrisk.reports.manifest import CODE, SEAL, sealed
 from walkrisk.runs import rerunning
-from walkrisk.runs.rerunning import rerun
+from walkrisk.runs.rerunning import Rerun, rerun
 from walkrisk.runs.run import Run, run_file
 from walkrisk.runs.verifying import verify
 
@@ -259,6 +260,34 @@ def test_pages_that_differ_without_a_reason_are_a_failure(
     found = verify(finished, data=inputs / "cohort.csv")
     assert not found.ok
     assert "1 file(s) only the rerun left: truth.json." in found.faults
+
+
+ROWS = FileDifference(name="estimates.csv", kind="numbers", numbers=3, of_numbers=9, largest=1e-12)
+PICTURE = FileDifference(name="figures/flow.png", kind="bytes")
+OTHER = {"versions": ("numpy 1, here 2",)}
+
+
+@pytest.mark.parametrize(
+    ("found", "more", "same"),
+    [
+        ((), {}, True),
+        ((ROWS,), {}, True),
+        ((ROWS, PICTURE), {}, True),  # drawn from the last digits
+        ((PICTURE,), {}, False),  # of the same numbers and versions it has the same bytes
+        ((PICTURE,), OTHER, True),
+        ((replace(ROWS, largest=1e-8),), OTHER, False),
+        ((replace(ROWS, words=1),), OTHER, False),
+        ((replace(ROWS, kind="shape"),), OTHER, False),
+        ((ROWS, FileDifference(name="tables/table2.csv", kind="numbers", words=1)), OTHER, False),
+        ((FileDifference(name="study.json", kind="bytes"),), OTHER, False),
+        ((), {"more": ("tables/new.csv",)}, False),
+        ((), {"more": ("tables/new.csv",), **OTHER}, True),
+        ((), {"missing": ("tables/old.csv",), **OTHER}, False),
+        ((), {"said": ("manifest.json: warnings is another in the rerun.",), **OTHER}, False),
+    ],
+)
+def test_what_counts_as_the_same_results(found: tuple[FileDifference, ...], more: dict[str, Any], same: bool) -> None:
+    assert Rerun(compared=9, differences=found, **more).same_results is same
 
 
 def test_a_simulated_run_is_simulated_again(tmp_path: Path) -> None:
