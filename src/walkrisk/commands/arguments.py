@@ -39,6 +39,14 @@ def min_cell(text: str) -> int:
     return value
 
 
+def base(text: str) -> int:
+    """The base of rounding counts: 0, or 3 or more."""
+    value = _at_least(0, text)
+    if value in (1, 2):
+        raise argparse.ArgumentTypeError("must be 0 (counts stay exact) or at least 3; 5 is usual")
+    return value
+
+
 def _at_least(least: int, text: str) -> int:
     if not text.lstrip("-").isdigit() or int(text) < least:
         raise argparse.ArgumentTypeError(f"must be a whole number of {least} or more, got {text[:20]!r}")

@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from walkrisk.commands.arguments import min_cell, natural, positive, reference_study
+from walkrisk.commands.arguments import base, min_cell, natural, positive, reference_study
+
+EXACT_NUMBERS = (
+    "THE CSV FILES OF NUMBERS ARE EXACT: this folder is the analyst's own and must not leave the house. Run again "
+    "without --exact-numbers for a folder to publish."
+)
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -20,6 +25,20 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     running.add_argument("--seed", type=natural, default=None, metavar="S", help="seed of everything random")
     running.add_argument(
         "--min-cell", type=min_cell, default=None, metavar="K", help="suppress counts below K in what is published"
+    )
+    running.add_argument(
+        "--round-counts", type=base, default=None, metavar="B", help="round counts to multiples of B (0: exact)"
+    )
+    running.add_argument(
+        "--released",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="an earlier release of this study, beside which nothing may be worked out (may be given again)",
+    )
+    running.add_argument(
+        "--exact-numbers", action="store_true", help="leave the CSV of numbers exact: a folder not to be published"
     )
     running.add_argument("--simulated", action="store_true", help="the data are simulated: say so in every output")
     running.add_argument(
@@ -49,6 +68,12 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     report.add_argument(
         "--min-cell", type=min_cell, default=None, metavar="K", help="as for run; by default that of the run"
     )
+    report.add_argument(
+        "--round-counts", type=base, default=None, metavar="B", help="as for run; by default that of the run"
+    )
+    report.add_argument(
+        "--released", type=Path, action="append", default=[], metavar="DIR", help="as for run, with exact numbers"
+    )
     report.set_defaults(command=_report)
 
 
@@ -71,6 +96,9 @@ def _run(arguments: argparse.Namespace) -> int:
             jobs=arguments.jobs,
             seed=arguments.seed,
             min_cell=arguments.min_cell,
+            round_counts=arguments.round_counts,
+            exact_numbers=arguments.exact_numbers,
+            released=arguments.released,
             simulated=arguments.simulated,
             numbers_only=arguments.numbers_only,
             sensitivity=arguments.sensitivity,
@@ -82,6 +110,8 @@ def _run(arguments: argparse.Namespace) -> int:
         for warning in finished.warnings:
             print(f"Note: {warning}", file=sys.stderr)
         print(finished.summary)
+    if arguments.exact_numbers:
+        print(EXACT_NUMBERS, file=sys.stderr)
     return 0
 
 
@@ -97,7 +127,12 @@ def _check(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from walkrisk.runs.run import report_again
 
-    finished = report_again(arguments.folder, min_cell=arguments.min_cell)
+    finished = report_again(
+        arguments.folder,
+        min_cell=arguments.min_cell,
+        round_counts=arguments.round_counts,
+        released=arguments.released,
+    )
     if not arguments.quiet:
         print(finished.summary)
     return 0

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from walkrisk.estimates.characteristics import SMD
 from walkrisk.estimates.marking import Marks
 from walkrisk.estimates.numbers import fixed
-from walkrisk.estimates.ratio_counts import Place
+from walkrisk.estimates.ratio_counts import Block, Place, total_of
 from walkrisk.estimates.results import Characteristic, Diagnostic, Specification
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.samples import Secret
-from walkrisk.estimates.suppression import is_small
+from walkrisk.estimates.suppression import Mark, is_small
 from walkrisk.estimates.withheld import COUNTED, RATIOS, UNKNOWN, Reason, Withheld
 from walkrisk.studies.study import Study
 
@@ -28,14 +28,27 @@ class Secrets:
     samples: Mapping[tuple[int, int | None], Secret]
     min_cell: int
     first: Mapping[tuple[str, str, str, str, str], str]  # the variance that a fit's rows are shown with
+    blocks: Mapping[Place, Sequence[Block]]
 
-    def marked(self, place: Place, level: str) -> bool:
-        """Whether a count of a category is hidden."""
-        return any((*place, level, what) in self.marks.ratio for what in ("n", "events"))
+    def mark(self, row: Estimate, level: str, what: str) -> Mark | None:
+        """How a count of a category is shown: by its own place, or where the same people are counted."""
+        return next((m for p in self._places(row) if (m := self.marks.ratio.get((*p, level, what)))), None)
 
-    def anywhere(self, exposure: str) -> bool:
-        """Whether a count of an exposure's categories is hidden in any analysis."""
-        return any(cell[1] == exposure and cell[3] for cell in self.marks.ratio)
+    def behind(self, row: Estimate | Diagnostic) -> bool:
+        """Whether a hidden count stands behind the numbers of a row without category."""
+        places = set(self._places(row))
+        return any(cell[3] and cell[:3] in places for cell in self.marks.ratio)
+
+    def _places(self, row: Estimate | Diagnostic) -> list[Place]:
+        """The place of a row if categories are counted there, else the places of its exposure that count as many."""
+        own = (row.analysis, row.exposure, row.stratum)
+        if own in self.blocks:
+            return [own]
+        of_exposure = [(p, b) for p, found in self.blocks.items() if p[1] == row.exposure for b in found]
+        if isinstance(row, Estimate) and row.estimand == "paf" and row.level != "total":
+            return [p for p, b in of_exposure if b.get(row.level) == (row.n, row.events)]
+        same = [p for p, b in of_exposure if total_of(b) == (row.n, row.events)]
+        return same or [p for p, _ in of_exposure if p[0] == row.analysis]
 
     def of_sample(self, n: int | None, events: int | None) -> tuple[bool, bool]:
         """Whether a whole sample keeps its people and its events back."""
@@ -75,10 +88,9 @@ def blanked_estimates(rows: Sequence[Estimate], secrets: Secrets) -> tuple[list[
 
 
 def _estimate(row: Estimate, secrets: Secrets) -> tuple[Estimate, list[Withheld]]:
-    place = (row.analysis, row.exposure, row.stratum)
     of_category = bool(row.level) and row.estimand in (*COUNTED, "nnt", "paf") and row.events is not None
     level = row.level if of_category and row.level != "total" else ""
-    n, events = ((*place, level, what) in secrets.marks.ratio for what in ("n", "events"))
+    n, events = (secrets.mark(row, level, what) is not None for what in ("n", "events"))
     if not level:
         whole = secrets.of_sample(row.n, row.events)
         n, events = n or whole[0], events or whole[1]
@@ -103,18 +115,15 @@ def emptied(row: Estimate) -> Estimate:
 
 def _gives_away(row: Estimate, level: str, secrets: Secrets) -> bool:
     """Whether the numbers of a row would give a hidden count back."""
-    crude, place = secrets.crude(row), (row.analysis, row.exposure, row.stratum)
+    crude = secrets.crude(row)
     if row.estimand == "paf":
-        return secrets.anywhere(row.exposure)
-    pair = [secrets.marked(place, v) for v in (row.level, row.reference)]
+        return secrets.behind(row)
+    marks = [secrets.mark(row, v, what) for v in (row.level, row.reference) if v for what in ("n", "events")]
     if row.estimand in RATIOS and level:
-        joint = "/" in row.level
-        return crude and (secrets.anywhere(row.exposure) if joint and row.stratum else any(pair))
+        return crude and (secrets.behind(row) if "/" in row.level and row.stratum else any(marks))
     if row.estimand in ("risk", "risk_difference", "nnt") and level:
-        cells = [(*place, v, what) for v in (row.level, row.reference) for what in ("n", "events")]
-        marks = [secrets.marks.ratio.get(c) for c in cells]
         return any(m == "small" or (crude and m is not None) for m in marks)
-    return crude and secrets.anywhere(row.exposure)
+    return crude and (secrets.behind(row) or any(marks))
 
 
 def _second(row: Estimate, secrets: Secrets) -> bool:
@@ -223,7 +232,7 @@ def blanked_diagnostics(rows: Sequence[Diagnostic], secrets: Secrets) -> tuple[l
         n, events = (
             (*place, "", what) in secrets.marks.ratio or gone for what, gone in zip(("n", "events"), whole, strict=True)
         )
-        derived = secrets.crude(row) and secrets.anywhere(row.exposure)
+        derived = secrets.crude(row) and secrets.behind(row)
         made = replace(row, n=None if n else row.n, events=None if events else row.events)
         if derived:
             made = replace(made, max_fitted_risk=None, log_likelihood=None)

@@ -67,7 +67,7 @@ def protect(
         released=released,
     )
     first = blanking.first_variances(results.estimates, study.settings.variances[0])
-    secrets = Secrets(study, marks, samples, k, first)
+    secrets = Secrets(study, marks, samples, k, first, ratio_blocks(results.estimates))
     made, more = _blanked(study, results, secrets, flow)
     hidden_rows = data_rows is not None and _rows_hidden(data_rows, flow, known)
     texts = tuple(published_text(w, min_cell=k, base=base) for w in warnings)

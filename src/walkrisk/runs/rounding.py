@@ -35,7 +35,7 @@ def rounded(study: Study, results: Results, base: int) -> Results:
     """The rows with rounded counts; the rows themselves where the base is 0."""
     if not base:
         return results
-    secrets = Secrets(study, Marks(), {}, 0, first_variances(results.estimates, study.settings.variances[0]))
+    secrets = Secrets(study, Marks(), {}, 0, first_variances(results.estimates, study.settings.variances[0]), {})
     counts = {(e.analysis, e.exposure, e.stratum, e.level): (e.n, e.events) for e in results.estimates if e.level}
     return replace(
         results,
