@@ -74,6 +74,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     report.add_argument(
         "--released", type=Path, action="append", default=[], metavar="DIR", help="as for run, with exact numbers"
     )
+    report.add_argument("--jobs", type=positive, default=1, metavar="N", help="pictures side by side (default 1)")
     report.set_defaults(command=_report)
 
 
@@ -125,14 +126,18 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    from walkrisk.progress import shown
     from walkrisk.runs.run import report_again
 
-    finished = report_again(
-        arguments.folder,
-        min_cell=arguments.min_cell,
-        round_counts=arguments.round_counts,
-        released=arguments.released,
-    )
+    with shown(quiet=arguments.quiet) as progress:
+        finished = report_again(
+            arguments.folder,
+            min_cell=arguments.min_cell,
+            round_counts=arguments.round_counts,
+            released=arguments.released,
+            jobs=arguments.jobs,
+            progress=progress,
+        )
     if not arguments.quiet:
         print(finished.summary)
     return 0

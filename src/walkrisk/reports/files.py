@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from walkrisk.errors import UsageFault
 
@@ -56,7 +56,7 @@ def _parsed(text: str, hint: Any) -> Any:
     kind = next(k for k in kinds if k is not type(None))
     if kind is bool:
         return text == "true"
-    return kind(text)
+    return text if get_origin(kind) is Literal else kind(text)
 
 
 def check_output(out: Path) -> None:

@@ -51,11 +51,12 @@ def manifest(
     files: Mapping[str, str | bytes],
     declarations: Declarations | None = None,
     options: Mapping[str, Any] | None = None,
+    drawings: Mapping[str, str] | None = None,
 ) -> str:
     """The manifest as JSON: no time stamps and no paths, so that the same inputs give the same bytes.
 
     `declarations` are the files the study was declared in (none for a study made in Python), `options` what the run
-    was asked for beside them.
+    was asked for beside them, `drawings` a hash of what each figure was drawn from.
     """
     return sealed(
         {
@@ -68,6 +69,7 @@ def manifest(
             "options": dict(options or {}),
             "environment": environment(),
             "warnings": list(warnings),
+            **({"drawings": dict(drawings)} if drawings else {}),
             "files": hashes(files),
         }
     )

@@ -8,8 +8,6 @@ from walkrisk.accounts.account import Drawing
 from walkrisk.errors import StudyFault
 from walkrisk.estimates.disclosure import merge_small_steps
 from walkrisk.figures.fonts import page_font
-from walkrisk.figures.render import FORMATS, Format
-from walkrisk.figures.render import render as picture
 from walkrisk.figures.svg import inline
 from walkrisk.reports.docx import report_docx
 from walkrisk.reports.html import FigureBlock, report_html
@@ -17,6 +15,7 @@ from walkrisk.reports.table_files import table_files
 from walkrisk.runs.accounting import accounts_of
 from walkrisk.runs.compute import Progress
 from walkrisk.runs.drawings import drawings
+from walkrisk.runs.picturing import Kept, pictures_of
 from walkrisk.runs.report import report_parts
 from walkrisk.runs.run import PUBLISHED_FILE, Run
 from walkrisk.runs.tabulations import (
@@ -32,10 +31,16 @@ from walkrisk.runs.tabulations import (
 from walkrisk.tables.diagnostics import flow_table
 from walkrisk.tables.side_by_side import published_from
 from walkrisk.tables.table import Table
+from walkrisk.tables.withheld import disclosure_table
 
 
-def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str | bytes]:
-    """tables/* and figures/* in every format, report.html and report.docx."""
+def render(
+    made: Run, *, study_sha256: str, progress: Progress, jobs: int = 1, kept: Kept | None = None
+) -> tuple[dict[str, str | bytes], dict[str, str]]:
+    """tables/* and figures/* in every format, report.html and report.docx; and what each figure was drawn from.
+
+    `kept` pictures are not made again where they would be the same.
+    """
     simulated = made.source.simulated
     marks = made.published.marks if made.published else None
     work = tabulation(made.study, made.results, simulated=simulated, marks=marks)
@@ -44,22 +49,19 @@ def render(made: Run, *, study_sha256: str, progress: Progress) -> dict[str, str
     flow = merge_small_steps(made.results.flow, min_cell=made.study.settings.min_cell)
     drawn = list(drawings(made.study, made.results, flow=flow, simulated=simulated))
     drawn += [d for a in accounts.all() for d in a.drawings]
-    files: dict[str, str | bytes] = {}
-    pictures: dict[Format, dict[str, bytes]] = {fmt: {} for fmt in FORMATS}
-    for i, d in enumerate(drawn):
-        progress(f"Drawing {d.title}", i, len(drawn))
-        for fmt in FORMATS:
-            pictures[fmt][d.id] = picture(d.figure, fmt, title=d.title, alt=d.alt)
-            files[f"figures/{d.id}.{fmt}"] = pictures[fmt][d.id]
-    figures = {d.id: _block(d, i, pictures["svg"][d.id]) for i, d in enumerate(drawn, start=1)}
+    pictures, prints = pictures_of(drawn, kept=kept or Kept(), jobs=jobs, progress=progress)
+    files: dict[str, str | bytes] = {
+        f"figures/{name}.{fmt}": content for name, made_of in pictures.items() for fmt, content in made_of.items()
+    }
+    figures = {d.id: _block(d, i, pictures[d.id]["svg"]) for i, d in enumerate(drawn, start=1)}
     progress("Writing the report", len(drawn), len(drawn))
     parts = report_parts(made, work, tables, figures, study_sha256=study_sha256, accounts=accounts)
     foot = f"{made.study.study.title}. Data: {made.source.name} (SHA-256 {made.source.sha256[:12]})"
     for table in (tables | parts.tables).values():
         files |= table_files(table, simulated=simulated, source=foot)
     files["report.html"] = report_html(parts, font=page_font())
-    files["report.docx"] = report_docx(parts, pictures=pictures["png"])
-    return files
+    files["report.docx"] = report_docx(parts, pictures={name: made_of["png"] for name, made_of in pictures.items()})
+    return files, prints
 
 
 def _tables(made: Run, work: Tabulation) -> dict[str, Table]:
@@ -78,7 +80,7 @@ def _tables(made: Run, work: Tabulation) -> dict[str, Table]:
         except tomllib.TOMLDecodeError as error:
             raise StudyFault(f"{PUBLISHED_FILE}: is not valid TOML: {error}.") from None
         tables += published_tables(work, published)
-    tables.append(warning_table(work))
+    tables += [warning_table(work), disclosure_table(made.published.withheld if made.published else ())]
     return {t.id: t for t in tables if t is not None}
 
 

@@ -170,7 +170,7 @@ def _source(extract: Extract, said: Mapping[str, Any]) -> DataSource:
     return replace(fresh, name=data["name"], days=days)
 
 
-def _asked(said: Mapping[str, Any]) -> dict[str, bool]:
+def _asked(said: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the run that writing takes; those of an earlier version are seen from its files."""
     options = said.get("options") or {"numbers_only": PAGE not in said["files"]}
     return {name: bool(options[name]) for name in ("numbers_only", "exact_numbers") if name in options}

@@ -29,6 +29,8 @@ from walkrisk.studies.study import Study
 if TYPE_CHECKING:
     import pandas as pd
 
+    from walkrisk.runs.picturing import Kept
+
 STUDY_FILE = "study.json"
 PUBLISHED_FILE = "published.toml"
 TRUTH_FILE = "truth.json"
@@ -116,7 +118,7 @@ def run(
         study, extract, source_of(extract, simulated or said_simulated), out=folder, jobs=jobs, progress=progress
     )
     made = replace(made, releases=releases)
-    return made if folder is None else write(made, folder, exact_numbers=exact_numbers, progress=progress)
+    return made if folder is None else write(made, folder, exact_numbers=exact_numbers, jobs=jobs, progress=progress)
 
 
 def run_file(
@@ -163,7 +165,7 @@ def run_file(
         made = carry_out(study, extract, source, attached=attached, out=out, jobs=jobs, progress=progress)
     declared = declarations_of(path, sensitivity=sensitivity, simulated=data is None)
     made = replace(made, declarations=declared, releases=releases)
-    return write(made, out, numbers_only=numbers_only, exact_numbers=exact_numbers, progress=progress)
+    return write(made, out, numbers_only=numbers_only, exact_numbers=exact_numbers, jobs=jobs, progress=progress)
 
 
 def declarations_of(path: Path, *, sensitivity: bool, simulated: bool) -> Declarations:
@@ -174,9 +176,17 @@ def declarations_of(path: Path, *, sensitivity: bool, simulated: bool) -> Declar
 
 
 def report_again(
-    folder: Path, *, min_cell: int | None = None, round_counts: int | None = None, released: Sequence[Path] = ()
+    folder: Path,
+    *,
+    min_cell: int | None = None,
+    round_counts: int | None = None,
+    released: Sequence[Path] = (),
+    jobs: int = 1,
+    progress: Progress = silent,
 ) -> Run:
     """Tables, figures, report and manifest again from the rows in `folder`, without refitting.
+
+    Pictures that would come out as they are there are not made again; the others `jobs` side by side.
 
     Raises UsageFault where the folder's numbers were made fit for publication with another `min_cell` or
     `round_counts`: what is gone cannot be had back, and what a larger one asks for was decided on exact counts.
@@ -225,15 +235,25 @@ def report_again(
         releases=Releases(prints=tuple(earlier)) if not exact else releases,
         published=None if exact else Protected(results, warnings, source.rows, withheld),
     )
-    return write(made, folder, exact_numbers=exact)
+    from walkrisk.runs.picturing import kept_pictures
+
+    return write(made, folder, exact_numbers=exact, jobs=jobs, kept=kept_pictures(folder, kept), progress=progress)
 
 
 def write(
-    made: Run, out: Path, *, numbers_only: bool = False, exact_numbers: bool = False, progress: Progress = silent
+    made: Run,
+    out: Path,
+    *,
+    numbers_only: bool = False,
+    exact_numbers: bool = False,
+    jobs: int = 1,
+    kept: Kept | None = None,
+    progress: Progress = silent,
 ) -> Run:
     """Leave a run in the folder `out`, whole or not at all: rows, study, tables, figures, report, manifest.
 
-    All of it may be published; with `exact_numbers` the csv files of numbers and the manifest may not.
+    All of it may be published; with `exact_numbers` the csv files of numbers and the manifest may not. Pictures are
+    made `jobs` side by side, those `kept` not again where they would be the same.
     """
     study_text = json.dumps(as_table(made.study), indent=1, ensure_ascii=False) + "\n"
     published = made.published or protect(
@@ -256,10 +276,12 @@ def write(
     }
     files[DISCLOSURE_FILE] = rows_to_csv(published.withheld, Withheld)
     files |= {STUDY_FILE: study_text, **made.attached}
+    drawings: Mapping[str, str] = {}
     if not numbers_only:
         from walkrisk.runs.render import render
 
-        files |= render(shown, study_sha256=sha256(study_text), progress=progress)
+        rendered, drawings = render(shown, study_sha256=sha256(study_text), progress=progress, jobs=jobs, kept=kept)
+        files |= rendered
     files[MANIFEST] = manifest(
         study_id=made.study.study.id,
         study_sha256=sha256(study_text),
@@ -269,6 +291,7 @@ def write(
         files=files,
         declarations=made.declarations,
         options=_options(made, numbers_only=numbers_only, exact_numbers=exact_numbers),
+        drawings=drawings,
     )
     with finished_folder(out) as folder:
         write_all(folder, files)
