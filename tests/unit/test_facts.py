@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from walkrisk.accounts.facts import count_of, number_of, ratio_of, sentence, setting, words
+from walkrisk.accounts.facts import count_of, number_of, ratio_of, rounded, sentence, setting, words
+from walkrisk.estimates.numbers import Rounding
 from walkrisk.estimates.rows import Estimate
 
 ROW = Estimate(
@@ -30,6 +31,22 @@ def test_a_sentence_prints_its_facts_and_knows_where_they_are_from() -> None:
     assert made.text == "Q4: 0.76 (0.67-0.87) in 20 sets, P < .001."
     assert made.facts["rr"].row is ROW
     assert made.facts["p"].column == "p_value"
+
+
+def test_a_sentence_in_other_decimals() -> None:
+    made = sentence(
+        "{level}: {rr} in {m} sets, {n} people, {share}, P {p}.",
+        level=words("Q4 (>2.50)"),
+        rr=ratio_of(ROW),
+        m=setting(20),
+        n=number_of(ROW, "n", "count"),
+        share=number_of(ROW, "estimate", "percent1"),
+        p=number_of(ROW, "p_value", "p"),
+    )
+    assert rounded(made, Rounding()) is made
+    coarse = rounded(made, Rounding(ratios=1, percentages=0, p_values="leading_zero"))
+    assert coarse.text == "Q4 (>2.50): 0.8 (0.7-0.9) in 20 sets, 2800 people, 76%, P < 0.001."
+    assert coarse.facts["rr"].row is ROW
 
 
 def test_a_sentence_begins_with_a_capital() -> None:

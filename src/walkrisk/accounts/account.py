@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from walkrisk.accounts.facts import Sentence
 from walkrisk.cohorts.cohort import Variable
 from walkrisk.estimates.disclosure import RATIOS
+from walkrisk.estimates.numbers import Rounding
 from walkrisk.estimates.results import Point, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.render import Figure
 from walkrisk.studies.kinds import category_names
 from walkrisk.studies.study import RatioAnalysis, Study
 from walkrisk.tables.categories import ExposureLabel, level_names
-from walkrisk.tables.cells import Guard, in_one_variance
+from walkrisk.tables.cells import ABSENT, Guard, in_one_variance
 from walkrisk.tables.table import Table
 from walkrisk.variations.ground import exposures_of, main_analysis
 
@@ -84,6 +85,17 @@ class View:
     def followed(self) -> tuple[str, ...]:
         """The exposures that are followed through."""
         return exposures_of(self.study)
+
+    @property
+    def rounding(self) -> Rounding:
+        """The decimals that are printed."""
+        return self.study.rounding
+
+    def cell(self, e: Estimate | None) -> str:
+        """A ratio with its limits as a cell of a table; a dash where there is none."""
+        if e is None or e.estimate is None:
+            return ABSENT
+        return self.rounding.interval(e.estimate, e.conf_low, e.conf_high)
 
     @property
     def variance(self) -> str:

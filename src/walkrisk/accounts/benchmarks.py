@@ -8,7 +8,7 @@ from walkrisk.accounts.account import Account, Drawing, Line, View
 from walkrisk.accounts.confounding_words import BIAS_FACTOR, GROUP, conversion, followed, name_of
 from walkrisk.accounts.facts import Sentence, derived, number_of, ratio_of, sentence, words
 from walkrisk.estimates.disclosure import RATIOS
-from walkrisk.estimates.numbers import fixed, ratio, ratio_interval
+from walkrisk.estimates.numbers import fixed
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.contours import ContourLine, ContourPanel, Kind, Marked, contour_figure
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
@@ -112,13 +112,11 @@ def _sentences(view: View, declared: Benchmarks, exposure: str) -> Iterator[Sent
 def _table(view: View, declared: Benchmarks, exposure: str, strata: Sequence[str]) -> Table:
     level = view.headline(exposure)
     main = view.main(exposure, level)
-    full = ABSENT if main.estimate is None else ratio_interval(main.estimate, main.conf_low, main.conf_high)
+    full = view.cell(main)
     rows = [Row(cells=("With all covariates", full, *[ABSENT] * 6))]
     for stratum in strata:
         less = _row(view, declared.id, exposure, stratum)
-        shown = ABSENT
-        if less is not None and less.estimate is not None:
-            shown = ratio_interval(less.estimate, less.conf_low, less.conf_high)
+        shown = view.cell(less)
         numbers = [_row(view, declared.id, exposure, stratum, k) for k, _ in _COLUMNS]
         texts = [
             ABSENT if e is None else fixed(e.estimate, places) for e, (_, places) in zip(numbers, _COLUMNS, strict=True)
@@ -153,10 +151,10 @@ _COLUMNS = (
 
 
 def _forest(view: View, declared: Benchmarks, exposures: Sequence[str], strata: Sequence[str]) -> Drawing:
-    mains = tuple(_cell(view.main(e, view.headline(e))) for e in exposures)
+    mains = tuple(_cell(view, view.main(e, view.headline(e))) for e in exposures)
     rows = [ForestRow(label="With all covariates", cells=mains)]
     for stratum in strata:
-        cells = tuple(_cell(_row(view, declared.id, e, stratum)) for e in exposures)
+        cells = tuple(_cell(view, _row(view, declared.id, e, stratum)) for e in exposures)
         rows.append(ForestRow(label=f"Without {_called(view, declared, stratum)}", cells=cells))
     panels = [f"{view.label(e)}: {view.category(e, view.headline(e))}" for e in exposures]
     figure = forest_figure(rows, panels=panels, simulated=view.simulated, label_header="")
@@ -164,10 +162,10 @@ def _forest(view: View, declared: Benchmarks, exposures: Sequence[str], strata: 
     return Drawing(f"{declared.id}_forest", declared.title, caption, figure)
 
 
-def _cell(e: Estimate | None) -> ForestCell | None:
+def _cell(view: View, e: Estimate | None) -> ForestCell | None:
     if e is None or e.estimate is None:
         return None
-    text = ratio_interval(e.estimate, e.conf_low, e.conf_high)
+    text = view.rounding.interval(e.estimate, e.conf_low, e.conf_high)
     return ForestCell(estimate=e.estimate, conf_low=e.conf_low, conf_high=e.conf_high, text=text)
 
 
@@ -217,7 +215,7 @@ def _contour_table(view: View, declared: Contours, exposures: Sequence[str]) -> 
             Row(cells=(f"{view.label(exposure)}: {view.category(exposure, view.headline(exposure))}",), kind="heading")
         )
         for p in view.points(declared.id, "equal", exposure=exposure):
-            moved = names[p.item] if p.item in names else ratio(float(p.item))
+            moved = names[p.item] if p.item in names else view.rounding.ratio(float(p.item))
             rows.append(Row(cells=(moved, fixed(p.y, 2), fixed(p.x, 2)), indent=1))
     return Table(
         id=f"{declared.id}_table",
@@ -256,7 +254,7 @@ def _contour_panel(view: View, declared: Contours, exposure: str, covariates: Se
                 kind=KINDS[series],
                 x=[p.x or 1.0 for p in mine],
                 y=[p.y or 1.0 for p in mine],
-                label=ratio(float(item)) if series == "contour" else "",
+                label=view.rounding.ratio(float(item)) if series == "contour" else "",
             )
         )
     level = view.headline(exposure)

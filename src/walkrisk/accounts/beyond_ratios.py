@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from walkrisk.accounts.account import View
 from walkrisk.estimates.disclosure import shown_count
-from walkrisk.estimates.numbers import count, fixed, ratio, ratio_interval
+from walkrisk.estimates.numbers import count, fixed
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import is_small
 from walkrisk.studies.kinds import category_names
@@ -49,7 +49,7 @@ def _lost(view: View) -> Iterator[tuple[str, Cell]]:
 
         def bounds(e: str, id: str = d.id) -> str:
             ends = [_one(view, id, e, "risk_ratio", stratum=s) for s in ("lowest", "highest")]
-            known = [ratio(r.estimate) for r in ends if r is not None and r.estimate is not None]
+            known = [view.rounding.ratio(r.estimate) for r in ends if r is not None and r.estimate is not None]
             return " to ".join(known) if len(known) == 2 else ABSENT
 
         yield f"{d.title}: lowest to highest ratio", bounds
@@ -94,7 +94,7 @@ def _controls(view: View) -> Iterator[tuple[str, Cell]]:
         if d.outcome:
 
             def by_exposure(e: str, id: str = d.id) -> str:
-                return _text(_one(view, id, e, "risk_ratio"))
+                return view.cell(_one(view, id, e, "risk_ratio"))
 
             yield d.title, by_exposure
         elif d.exposure:
@@ -102,13 +102,9 @@ def _controls(view: View) -> Iterator[tuple[str, Cell]]:
             found = view.rows(d.id, exposure=d.exposure, level=level)
 
             def same(e: str, found: Sequence[Estimate] = found, beside: Sequence[str] = d.beside) -> str:
-                return _text(found[0] if found else None) if e in beside or not beside else ABSENT
+                return view.cell(found[0] if found else None) if e in beside or not beside else ABSENT
 
             yield d.title, same
-
-
-def _text(e: Estimate | None) -> str:
-    return ABSENT if e is None or e.estimate is None else ratio_interval(e.estimate, e.conf_low, e.conf_high)
 
 
 def _power(view: View) -> Iterator[tuple[str, Cell]]:
@@ -119,6 +115,6 @@ def _power(view: View) -> Iterator[tuple[str, Cell]]:
 
                 def cell(e: str, id: str = d.id, stratum: str = stratum) -> str:
                     row = _one(view, id, e, "minimal_detectable_ratio", stratum=stratum, method="modified_poisson")
-                    return ABSENT if row is None or row.estimate is None else ratio(row.estimate)
+                    return ABSENT if row is None or row.estimate is None else view.rounding.ratio(row.estimate)
 
                 yield f"Ratio nearest to 1, {word} it, that is detected with power {100 * d.powers[0]:g}%", cell

@@ -9,7 +9,6 @@ import numpy as np
 from walkrisk.accounts.account import Account, Drawing, View
 from walkrisk.accounts.confounding_words import CONFOUNDER_ALIKE, GROUP, followed, taken_for_risk_ratios
 from walkrisk.accounts.facts import Sentence, derived, number_of, sentence, words
-from walkrisk.estimates.numbers import ratio, ratio_interval
 from walkrisk.estimates.results import Point
 from walkrisk.figures.heat_map import HeatPanel, heat_map_figure
 from walkrisk.studies.confounding import ConfounderArray
@@ -86,7 +85,7 @@ def _heat_map(view: View, declared: ConfounderArray, exposure: str) -> Drawing:
                 x_names=[f"{p:g}" for p in declared.prevalence],
                 y_names=[name for name, _ in rows],
                 values=values,
-                texts=[["" if p.y is None else ratio(p.y) for p in points] for points in shown],
+                texts=[["" if p.y is None else view.rounding.ratio(p.y) for p in points] for points in shown],
                 strong=np.array([[p.y is not None and not _excludes(p) for p in points] for points in shown]),
             )
         )
@@ -110,7 +109,7 @@ def _table(view: View, declared: ConfounderArray, exposure: str) -> Table:
     rows: list[Row] = []
     for association, lines in _grid(view, declared, exposure):
         rows.append(Row(cells=(f"Ratio with the outcome {association}",), kind="heading"))
-        rows += [Row(cells=(name, *map(_text, points)), indent=1) for name, points in lines]
+        rows += [Row(cells=(name, *(_text(view, p) for p in points)), indent=1) for name, points in lines]
     level = view.headline(exposure)
     span = Head(f"Prevalence in {level}", parts=tuple(Head(f"{p:g}") for p in declared.prevalence))
     return Table(
@@ -122,5 +121,5 @@ def _table(view: View, declared: ConfounderArray, exposure: str) -> Table:
     )
 
 
-def _text(p: Point) -> str:
-    return IMPOSSIBLE if p.y is None else ratio_interval(p.y, p.low, p.high)
+def _text(view: View, p: Point) -> str:
+    return IMPOSSIBLE if p.y is None else view.rounding.interval(p.y, p.low, p.high)

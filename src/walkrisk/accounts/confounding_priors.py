@@ -8,13 +8,11 @@ from walkrisk.accounts.account import Account, Drawing, Line, View
 from walkrisk.accounts.confounding_words import CONFOUNDER_ALIKE, GROUP, followed, taken_for_risk_ratios
 from walkrisk.accounts.facts import Sentence, number_of, ratio_of, sentence, setting, words
 from walkrisk.estimates.disclosure import RATIOS
-from walkrisk.estimates.numbers import ratio_interval
 from walkrisk.estimates.results import Point
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.panels import Mark, Panel, panel_figure
 from walkrisk.studies.confounding import ProbabilisticConfounder, ProbabilisticSelection
 from walkrisk.studies.priors import DeclaredPrior
-from walkrisk.tables.cells import ABSENT
 from walkrisk.tables.table import Head, Row, Table
 
 SYSTEMATIC, ON_RECORDS = "_systematic", "_records"
@@ -190,7 +188,7 @@ def _table(view: View, declared: Declared, exposures: Sequence[str]) -> Table:
         rows.append(Row(cells=(view.label(exposure),), kind="heading"))
         for level in view.levels(exposure):
             found = [view.main(exposure, level), *(_row(view, declared, exposure, k, level) for k, _ in kinds)]
-            rows.append(Row(cells=(view.category(exposure, level), *map(_text, found)), indent=1))
+            rows.append(Row(cells=(view.category(exposure, level), *map(view.cell, found)), indent=1))
     level = f"{100 * view.study.settings.conf_level:g}%"
     return Table(
         id=f"{declared.id}_table",
@@ -199,10 +197,6 @@ def _table(view: View, declared: Declared, exposures: Sequence[str]) -> Table:
         rows=tuple(rows),
         notes=(f"Main analysis with its {level} interval; otherwise medians with {level} simulation limits.",),
     )
-
-
-def _text(e: Estimate | None) -> str:
-    return ABSENT if e is None or e.estimate is None else ratio_interval(e.estimate, e.conf_low, e.conf_high)
 
 
 def _panel(view: View, declared: Declared, exposure: str) -> Panel | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from walkrisk.accounts.account import View
-from walkrisk.estimates.numbers import ratio_interval
 from walkrisk.estimates.rows import Estimate
 from walkrisk.sensitivity.confounding import is_rare
 from walkrisk.tables.cells import ABSENT, difference
@@ -80,10 +79,10 @@ def main_rows_of(view: View, exposure: str, level: str) -> list[Estimate]:
     return view.rows(view.analysis.id, exposure=exposure, level=level, model=model, estimand=wanted)
 
 
-def shown_estimate(e: Estimate | None) -> str:
+def shown_estimate(view: View, e: Estimate | None) -> str:
     """A ratio or difference with its limits as a table has it."""
     if e is None or e.estimate is None:
         return ABSENT
     if e.estimand == "risk_difference":
-        return difference(e)
-    return ratio_interval(e.estimate, e.conf_low, e.conf_high)
+        return difference(e, view.rounding)
+    return view.rounding.interval(e.estimate, e.conf_low, e.conf_high)

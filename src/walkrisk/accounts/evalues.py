@@ -182,7 +182,7 @@ def _evalue_table(view: View, declared: EValueCurves, exposures: Sequence[str]) 
                 for e in view.rows(declared.id, exposure=exposure, level=level, estimand=("e_value", "e_value_ci"))
             }
             cells = [fixed(v.estimate, 2) if (v := values.get(k)) else ABSENT for k in ("e_value", "e_value_ci")]
-            rows.append(Row(cells=(view.category(exposure, level), shown_estimate(main), *cells), indent=1))
+            rows.append(Row(cells=(view.category(exposure, level), shown_estimate(view, main), *cells), indent=1))
     return Table(
         id=f"{declared.id}_table",
         title=declared.title,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from walkrisk.estimates.numbers import count, fixed, p_value, ratio, ratio_interval
+from walkrisk.estimates.numbers import JAMA, Rounding, count, fixed
 from walkrisk.estimates.results import Diagnostic, Point, Specification
 from walkrisk.estimates.rows import Estimate
 
@@ -38,6 +38,7 @@ class Sentence:
 
     text: str
     facts: Mapping[str, Fact]
+    template: str
 
 
 def sentence(template: str, **facts: Fact) -> Sentence:
@@ -48,22 +49,46 @@ def sentence(template: str, **facts: Fact) -> Sentence:
     places = set(re.findall(r"\{(\w+)\}", template))
     if places != set(facts):
         raise ValueError(f"places {sorted(places)} and facts {sorted(facts)} differ: {template}")
+    return _filled(template, facts)
+
+
+def _filled(template: str, facts: Mapping[str, Fact]) -> Sentence:
     text = re.sub(r"\{(\w+)\}", lambda m: facts[m[1]].text, template)
-    return Sentence(text[:1].upper() + text[1:], facts)
+    return Sentence(text[:1].upper() + text[1:], facts, template)
 
 
-def printed(value: float | None, form: Form) -> str:
+def rounded(said: Sentence, rounding: Rounding) -> Sentence:
+    """A sentence with its ratios, percentages and P values in other decimals."""
+    if rounding == JAMA:
+        return said
+    return _filled(said.template, {place: _rounded(fact, rounding) for place, fact in said.facts.items()})
+
+
+def _rounded(fact: Fact, rounding: Rounding) -> Fact:
+    row = fact.row
+    if row is None:
+        return fact
+    if fact.form == "interval" and isinstance(row, Estimate) and row.estimate is not None:
+        return replace(fact, text=rounding.interval(row.estimate, row.conf_low, row.conf_high))
+    if fact.form in ("ratio", "percent1", "p"):
+        return replace(fact, text=printed(getattr(row, fact.column), fact.form, rounding))
+    return fact
+
+
+def printed(value: float | None, form: Form, rounding: Rounding = JAMA) -> str:
     """A number in one of the forms of a fact."""
     if form == "ratio":
-        return ratio(value) if value is not None else "not estimable"
+        return rounding.ratio(value) if value is not None else "not estimable"
     if form.startswith("fixed"):
         return fixed(value, int(form[-1]))
+    if form == "percent1":
+        return f"{fixed(None if value is None else 100 * value, rounding.percentages)}%"
     if form.startswith("percent"):
         return f"{fixed(None if value is None else 100 * value, int(form[-1]))}%"
     if form == "count":
         return count(value)
     if form == "p":
-        text = p_value(value)
+        text = rounding.p(value)
         return f"{text[0]} {text[1:]}" if text[0] in "<>" else f"= {text}"
     raise ValueError(f"a number is not printed as {form!r}")
 
@@ -87,7 +112,7 @@ def ratio_of(row: Estimate) -> Fact:
     """A ratio with its limits: 0.76 (0.67-0.87)."""
     if row.estimate is None:
         return Fact("not estimable", "words")
-    return Fact(ratio_interval(row.estimate, row.conf_low, row.conf_high), "interval", row, "estimate")
+    return Fact(JAMA.interval(row.estimate, row.conf_low, row.conf_high), "interval", row, "estimate")
 
 
 def setting(value: float | str) -> Fact:

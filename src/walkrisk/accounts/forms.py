@@ -231,20 +231,26 @@ def _table(view: View, declared: OtherForms, exposures: Sequence[str]) -> Table:
         rows.append(Row(kind="heading", cells=(view.label(exposure),)))
         level = view.headline(exposure)
         rows.append(
-            Row(cells=("Main analysis", view.category(exposure, level), shown(view.main(exposure, level))), indent=1)
+            Row(
+                cells=("Main analysis", view.category(exposure, level), shown(view, view.main(exposure, level))),
+                indent=1,
+            )
         )
         for method, found in _by_method(view, declared, exposure).items():
             rows.append(
-                Row(cells=(_named(method, found), view.category(exposure, level), shown(_at(found, level))), indent=1)
+                Row(
+                    cells=(_named(method, found), view.category(exposure, level), shown(view, _at(found, level))),
+                    indent=1,
+                )
             )
         for row in view.rows(declared.id, exposure=exposure, level=level, estimand="risk_difference"):
-            text = difference(row) if row.estimate is not None else "not estimable"
+            text = difference(row, view.rounding) if row.estimate is not None else "not estimable"
             named = f"{LABELS.get(row.stratum, row.stratum)} (RD, percentage points)"
             rows.append(Row(cells=(named, view.category(exposure, level), text), indent=1))
         labels = _labels(view, declared, exposure)
         for change in CHANGES:
             for row in view.rows(declared.id, exposure=exposure, stratum=change):
-                rows.append(Row(cells=(labels[change], ABSENT, shown(row)), indent=1))
+                rows.append(Row(cells=(labels[change], ABSENT, shown(view, row)), indent=1))
     return Table(
         id=declared.id,
         title=declared.title,
@@ -263,16 +269,20 @@ def _table(view: View, declared: OtherForms, exposures: Sequence[str]) -> Table:
 def _drawing(view: View, declared: OtherForms, exposures: Sequence[str]) -> Drawing:
     methods = {m: _named(m, rows) for e in exposures for m, rows in _by_method(view, declared, e).items() if rows}
     made = [ForestRow(label="By category")]
-    made.append(ForestRow(label="Main analysis", cells=tuple(cell(view.main(e, view.headline(e))) for e in exposures)))
+    made.append(
+        ForestRow(label="Main analysis", cells=tuple(cell(view, view.main(e, view.headline(e))) for e in exposures))
+    )
     for method, name in methods.items():
-        cells = tuple(cell(_at(_by_method(view, declared, e).get(method, []), view.headline(e))) for e in exposures)
+        cells = tuple(
+            cell(view, _at(_by_method(view, declared, e).get(method, []), view.headline(e))) for e in exposures
+        )
         made.append(ForestRow(label=name, cells=cells))
     plain = {"unit": "Per unit", "sd": "Per SD", "winsorised_sd": "Per SD, capped", "doubling": "Per doubling"}
     numbers: list[ForestRow] = []
     for change in CHANGES:
         found = [next(iter(view.rows(declared.id, exposure=e, stratum=change)), None) for e in exposures]
         if any(found):
-            numbers.append(ForestRow(label=plain[change], cells=tuple(map(cell, found))))
+            numbers.append(ForestRow(label=plain[change], cells=tuple(cell(view, e) for e in found)))
     if numbers:
         made += [ForestRow(label="As a number"), *numbers]
     panels = [f"{view.label(e)}: {view.category(e, view.headline(e))}" for e in exposures]

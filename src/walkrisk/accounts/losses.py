@@ -9,7 +9,7 @@ from walkrisk.accounts.facts import Sentence, count_of, number_of, ratio_of, sen
 from walkrisk.accounts.loss_drawings import drawings, name_of
 from walkrisk.accounts.worst_cases import worst_account
 from walkrisk.estimates.disclosure import NOT_REPORTED, UNKNOWN, characteristic_marks
-from walkrisk.estimates.numbers import count, fixed, ratio_interval
+from walkrisk.estimates.numbers import count, fixed
 from walkrisk.estimates.results import Point
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import is_small
@@ -227,7 +227,7 @@ def ratio_cell(view: View, e: Estimate | None) -> str:
         return "not estimable"
     if e.conf_low is None:
         return f"{e.estimate:.2f} (reference)" if e.level == e.reference else fixed(e.estimate, 2)
-    return NOT_REPORTED if hidden(view, e) else ratio_interval(e.estimate, e.conf_low, e.conf_high)
+    return NOT_REPORTED if hidden(view, e) else view.rounding.interval(e.estimate, e.conf_low, e.conf_high)
 
 
 def _ratio_table(view: View, declared: LossWeights) -> Table:

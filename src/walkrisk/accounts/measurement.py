@@ -16,7 +16,6 @@ from walkrisk.accounts.measurement_words import (
     per_facts,
     per_words,
     pers,
-    ratio_text,
     source_words,
 )
 from walkrisk.accounts.misclassified import misclassified_account
@@ -298,14 +297,14 @@ def _calibration_table(view: View, declared: Calibration, followed: Sequence[str
     for exposure in followed:
 
         def found(stratum: str, exposure: str = exposure) -> str:
-            return ratio_text(one_of(view.rows(declared.id, exposure=exposure, stratum=stratum)))
+            return view.cell(one_of(view.rows(declared.id, exposure=exposure, stratum=stratum)))
 
         rows.append(Row(cells=(view.label(exposure),), kind="heading"))
         per = capitalised(per_words(view, declared.id, exposure))
         rows.append(Row(cells=(per, found(MEASURED), found(CALIBRATED)), indent=1))
         again = _bootstrap_row(view, declared.id, exposure)
         if again is not None:
-            rows.append(Row(cells=(f"{per}, bootstrap limits", ABSENT, ratio_text(again)), indent=1))
+            rows.append(Row(cells=(f"{per}, bootstrap limits", ABSENT, view.cell(again)), indent=1))
         if declared.together:
             both = found("as measured together"), found("calibrated together")
             rows.append(Row(cells=(f"{per}, all exposures in the model", *both), indent=1))
@@ -314,7 +313,7 @@ def _calibration_table(view: View, declared: Calibration, followed: Sequence[str
             made = one_of(view.rows(declared.id, exposure=exposure, stratum=stratum, level=level))
             main = view.main(exposure, level)
             rows.append(
-                Row(cells=(f"{level} against {view.reference(exposure)}", ratio_text(main), ratio_text(made)), indent=1)
+                Row(cells=(f"{level} against {view.reference(exposure)}", view.cell(main), view.cell(made)), indent=1)
             )
     level_of = f"{100 * view.study.settings.conf_level:g}%"
     return Table(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from walkrisk.accounts.account import View
 from walkrisk.accounts.facts import Fact, Form, number_of, words
-from walkrisk.estimates.numbers import fixed, ratio_interval
+from walkrisk.estimates.numbers import fixed
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.panels import Mark, Panel
 from walkrisk.studies.measurement import Calibration, Simex
@@ -57,11 +57,6 @@ def pers(view: View, declared: Calibration | Simex, followed: Sequence[str]) -> 
     if all(e in declared.per for e in followed):
         return "; ".join(f"per {declared.per[e]:g} {view.exposures[e].unit}".strip() for e in followed)
     return "from the median of the lowest to that of the highest category"
-
-
-def ratio_text(e: Estimate | None) -> str:
-    """A ratio with its limits, or a dash."""
-    return ABSENT if e is None or e.estimate is None else ratio_interval(e.estimate, e.conf_low, e.conf_high)
 
 
 def curve_panels(view: View, analysis: str, followed: Sequence[str], items: Mapping[str, str]) -> list[Panel]:

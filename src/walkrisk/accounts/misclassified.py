@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from walkrisk.accounts.account import Account, Drawing, Line, View
 from walkrisk.accounts.facts import Sentence, number_of, ratio_of, sentence, words
-from walkrisk.estimates.numbers import fixed, ratio_interval
+from walkrisk.estimates.numbers import fixed
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.panels import Mark, Panel, panel_figure
 from walkrisk.studies.measurement import MisclassifiedOutcome
@@ -117,7 +117,7 @@ def _table(view: View, declared: MisclassifiedOutcome, followed: Sequence[str]) 
         r.stratum for r in view.rows(declared.id, exposure=first, estimand="specificity") if r.level == ""
     )
     rows = []
-    main = [_text(view.main(e, view.headline(e))) for e in followed]
+    main = [view.cell(view.main(e, view.headline(e))) for e in followed]
     blank = (ABSENT,) * (4 if declared.kappa else 3)
     rows.append(Row(cells=("As answered", *blank, *main)))
     for stratum in strata:
@@ -127,10 +127,10 @@ def _table(view: View, declared: MisclassifiedOutcome, followed: Sequence[str]) 
         ]
         share = _number(view, declared.id, first, stratum, "true_share")
         about.append(ABSENT if share is None or share.estimate is None else f"{fixed(100 * share.estimate, 1)}%")
-        found = [_text(_one(view, declared.id, e, stratum, view.headline(e))) for e in followed]
+        found = [view.cell(_one(view, declared.id, e, stratum, view.headline(e))) for e in followed]
         rows.append(Row(cells=("Given values", *about, *found)))
     for stratum, name in ((SYSTEMATIC, "Drawn values"), (PROBABILISTIC, "Drawn values, with random error")):
-        found = [_text(_one(view, declared.id, e, stratum, view.headline(e))) for e in followed]
+        found = [view.cell(_one(view, declared.id, e, stratum, view.headline(e))) for e in followed]
         rows.append(Row(cells=(name, *blank, *found)))
     kappa = (Head("Kappa"),) if declared.kappa else ()
     return Table(
@@ -155,10 +155,6 @@ def _table(view: View, declared: MisclassifiedOutcome, followed: Sequence[str]) 
 def _pair(view: View, analysis: str, exposure: str, stratum: str, estimand: str) -> str:
     values = [_number(view, analysis, exposure, stratum, estimand, level) for level in ("", "reference")]
     return " / ".join(fixed(v.estimate, 2) for v in values if v is not None)
-
-
-def _text(e: Estimate | None) -> str:
-    return ABSENT if e is None or e.estimate is None else ratio_interval(e.estimate, e.conf_low, e.conf_high)
 
 
 def _drawings(view: View, declared: MisclassifiedOutcome, followed: Sequence[str]) -> Iterator[Drawing]:

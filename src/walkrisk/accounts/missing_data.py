@@ -16,7 +16,7 @@ from walkrisk.accounts.missing_data_words import (
     shifted_name,
     variant_ends,
 )
-from walkrisk.estimates.numbers import fixed, ratio_interval
+from walkrisk.estimates.numbers import fixed
 from walkrisk.estimates.results import Point
 from walkrisk.estimates.rows import Estimate
 from walkrisk.studies.missing_data import Delta, Imputation, outcome_of
@@ -248,7 +248,7 @@ def _cells(view: View, row: Estimate | None) -> tuple[str, str, str]:
     n, events = view.guard.counts(row)
     if row.estimate is None:
         return n, events, "not estimable"
-    return n, events, ratio_interval(row.estimate, row.conf_low, row.conf_high)
+    return n, events, view.rounding.interval(row.estimate, row.conf_low, row.conf_high)
 
 
 def _point(view: View, declared: Imputation, series: str, exposure: str, level: str) -> Point | None:

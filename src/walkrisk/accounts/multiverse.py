@@ -8,7 +8,7 @@ import numpy as np
 
 from walkrisk.accounts.account import Account, Drawing, Line, View
 from walkrisk.accounts.facts import Sentence, number_of, ratio_of, sentence, setting, words
-from walkrisk.estimates.numbers import count, fixed, p_value, ratio_interval
+from walkrisk.estimates.numbers import count, fixed
 from walkrisk.estimates.results import Point, Specification
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.specification import DecisionRows, shares_figure, specification_figure
@@ -230,11 +230,11 @@ def _summary_table(view: View, declared: Multiverse, exposures: Sequence[str]) -
             return ABSENT
         return {
             "count": lambda: count(e.estimate),
-            "ratio": lambda: ratio_interval(e.estimate or 0.0, e.conf_low, e.conf_high),
-            "percent": lambda: f"{fixed(100 * (e.estimate or 0.0), 1)}%",
+            "ratio": lambda: view.rounding.interval(e.estimate or 0.0, e.conf_low, e.conf_high),
+            "percent": lambda: f"{fixed(100 * (e.estimate or 0.0), view.rounding.percentages)}%",
             "z": lambda: fixed(e.estimate, 2),
             "se": lambda: fixed(e.estimate, 3),
-        }[form]() + (f"; P {_p(e.p_value)}" if e.p_value is not None else "")
+        }[form]() + (f"; P {_p(view, e.p_value)}" if e.p_value is not None else "")
 
     lines: list[tuple[str, str, str, str]] = [
         ("Specifications", "count", "specifications", "count"),
@@ -269,8 +269,8 @@ def _summary_table(view: View, declared: Multiverse, exposures: Sequence[str]) -
     )
 
 
-def _p(value: float | None) -> str:
-    text = p_value(value)
+def _p(view: View, value: float | None) -> str:
+    text = view.rounding.p(value)
     return f"{text[0]} {text[1:]}" if text[0] in "<>" else f"= {text}"
 
 
@@ -293,7 +293,7 @@ def _options_table(view: View, declared: Multiverse, exposures: Sequence[str]) -
         for i, o in enumerate(d.options):
             found = [_option(view, declared, e, d, i) for e in exposures]
             note = "The main analysis." if i == d.reference else ""
-            cells = tuple(t for p in found for t in (ABSENT if p is None else _range(p), ""))
+            cells = tuple(t for p in found for t in (ABSENT if p is None else _range(view, p), ""))
             rows.append(Row(cells=(o.name, *cells), indent=1, note=note))
     rest = [_row(view, declared, e, "share_of_variance", INTERACTIONS) for e in exposures]
     cells = tuple(
@@ -314,8 +314,8 @@ def _option(view: View, declared: Multiverse, exposure: str, d: Decision, i: int
     return next((p for p in view.points(declared.id, "option", exposure=exposure) if p.item == item), None)
 
 
-def _range(p: Point) -> str:
-    return ratio_interval(p.y or 0.0, p.low, p.high)
+def _range(view: View, p: Point) -> str:
+    return view.rounding.interval(p.y or 0.0, p.low, p.high)
 
 
 # ---------------------------------------------------------------- pictures

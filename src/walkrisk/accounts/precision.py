@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from walkrisk.accounts.account import Account, Drawing, View
 from walkrisk.accounts.facts import Sentence, number_of, sentence, setting, words
-from walkrisk.estimates.numbers import fixed, ratio, ratio_interval
+from walkrisk.estimates.numbers import fixed
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.panels import Mark, Panel, panel_figure
 from walkrisk.studies.precision import Power
@@ -107,12 +107,18 @@ def _table(view: View, declared: Power, exposures: Sequence[str]) -> Table:
         for _, name in sides(declared):
             for power in declared.powers:
                 found = _rows(view, declared, exposure, LEAST, stratum_of(name, power))
-                cells = (f"Ratio {name} 1 detected with power {100 * power:g}%", _simulated(found), _closed(found))
+                cells = (
+                    f"Ratio {name} 1 detected with power {100 * power:g}%",
+                    _simulated(view, found),
+                    _closed(view, found),
+                )
                 rows.append(Row(cells=cells, indent=1))
         size = _rows(view, declared, exposure, "power", stratum_of("one")).get("simulated")
         rows.append(Row(cells=("Found with a true ratio of 1, %", _percent(size), _size(view)), indent=1))
         width = _rows(view, declared, exposure, "interval_ratio", stratum_of("one"))
-        rows.append(Row(cells=("Upper over lower limit, true ratio 1", _simulated(width), _closed(width)), indent=1))
+        rows.append(
+            Row(cells=("Upper over lower limit, true ratio 1", _simulated(view, width), _closed(view, width)), indent=1)
+        )
     return Table(
         id=declared.id,
         title=declared.title,
@@ -125,16 +131,16 @@ def _category(view: View, exposure: str) -> str:
     return view.category(exposure, view.headline(exposure))
 
 
-def _simulated(found: dict[str, Estimate]) -> str:
+def _simulated(view: View, found: dict[str, Estimate]) -> str:
     row = found.get("simulated")
     if row is None or row.estimate is None:
         return "not reached"
-    return ratio_interval(row.estimate, row.conf_low, row.conf_high)
+    return view.rounding.interval(row.estimate, row.conf_low, row.conf_high)
 
 
-def _closed(found: dict[str, Estimate]) -> str:
+def _closed(view: View, found: dict[str, Estimate]) -> str:
     row = found.get("closed")
-    return ABSENT if row is None or row.estimate is None else ratio(row.estimate)
+    return ABSENT if row is None or row.estimate is None else view.rounding.ratio(row.estimate)
 
 
 def _percent(row: Estimate | None) -> str:

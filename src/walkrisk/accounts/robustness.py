@@ -118,7 +118,7 @@ def _influence_table(view: View, declared: Influence, exposures: Sequence[str]) 
             found = _numbers(view, declared, exposure, level)
             if found:
                 main = view.main(exposure, level)
-                cells = (view.category(exposure, level), shown(main), *_influence_cells(view, found))
+                cells = (view.category(exposure, level), shown(view, main), *_influence_cells(view, found))
                 rows.append(Row(cells=cells, indent=1))
     parts = (Head("No. (%) of people"), Head("Ratio without them"))
     return Table(
@@ -154,7 +154,7 @@ def _influence_cells(view: View, found: dict[tuple[str, str], Estimate]) -> Iter
         text = _guarded(row, least)
         small = 0 < row.estimate < least
         yield text if small or share.estimate is None else f"{text} ({fixed(100 * share.estimate, 1)})"
-        yield shown(found[f"without_to_{target}", "ratio"])
+        yield shown(view, found[f"without_to_{target}", "ratio"])
 
 
 def _guarded(row: Estimate, least: int) -> str:
@@ -296,7 +296,10 @@ def _jackknife_table(view: View, declared: Jackknife, exposures: Sequence[str]) 
             ends = (fixed(found[k].estimate, 2) for k in ("smallest", "largest"))
             errors = (fixed(r.std_error, 4) for r in (main, found[""]))
             rows.append(
-                Row(cells=(view.category(exposure, level), shown(main), shown(found[""]), *errors, *ends), indent=1)
+                Row(
+                    cells=(view.category(exposure, level), shown(view, main), shown(view, found[""]), *errors, *ends),
+                    indent=1,
+                )
             )
     return Table(
         id=declared.id,

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from walkrisk.accounts.account import Account, Drawing, Line, View
 from walkrisk.accounts.facts import Sentence, count_of, derived, ratio_of, sentence, words
-from walkrisk.estimates.numbers import ratio_interval
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
 from walkrisk.studies.kinds import category_names
@@ -156,26 +155,26 @@ def _grid(
 
 def _left_out_table(view: View, declared: LeaveOneOut, exposures: Sequence[str], rows: Sequence[Estimate]) -> Table:
     mains = [view.main(e, view.headline(e)) for e in exposures]
-    made = [Row(cells=("Everyone", *map(shown, mains)))]
+    made = [Row(cells=("Everyone", *(shown(view, e) for e in mains)))]
     heading = ""
     for variable, level, cells in _grid(view, exposures, rows):
         if variable != heading:
             made.append(Row(kind="heading", cells=(f"Without one level of: {variable}",)))
             heading = variable
-        made.append(Row(cells=(level, *map(shown, cells)), indent=1))
+        made.append(Row(cells=(level, *(shown(view, e) for e in cells)), indent=1))
     heads = [Head(f"{view.label(e)}: {view.category(e, view.headline(e))}") for e in exposures]
     return Table(id=declared.id, title=declared.title, header=(Head("Left out", words=True), *heads), rows=tuple(made))
 
 
 def _left_out_drawing(view: View, declared: LeaveOneOut, exposures: Sequence[str], rows: Sequence[Estimate]) -> Drawing:
     mains = [view.main(e, view.headline(e)) for e in exposures]
-    made = [ForestRow(label="Everyone", cells=tuple(map(cell, mains)))]
+    made = [ForestRow(label="Everyone", cells=tuple(cell(view, e) for e in mains))]
     heading = ""
     for variable, level, cells in _grid(view, exposures, rows):
         if variable != heading:
             made.append(ForestRow(label=f"Without one level of: {variable}"))
             heading = variable
-        made.append(ForestRow(label=level, cells=tuple(map(cell, cells))))
+        made.append(ForestRow(label=level, cells=tuple(cell(view, e) for e in cells)))
     panels = [f"{view.label(e)}: {view.category(e, view.headline(e))}" for e in exposures]
     figure = forest_figure(made, panels=panels, simulated=view.simulated, x_label=x_label(view))
     caption = "Adjusted ratios of the main model without each level in turn."
@@ -281,9 +280,9 @@ def _control_table(view: View, declared: NegativeControl, exposures: Sequence[st
         main = {r.level: r for r in view.rows(view.analysis.id, exposure=exposure, model=view.analysis.models[0])}
         for r in view.rows(declared.id, exposure=exposure):
             n, events = view.guard.counts(r)
-            beside = (shown(main.get(r.level)),) if declared.outcome else ()
+            beside = (shown(view, main.get(r.level)),) if declared.outcome else ()
             named = _category(view, declared, exposure, r.level)
-            rows.append(Row(cells=(named, n, events, shown(r), *beside), indent=int(len(exposures) > 1)))
+            rows.append(Row(cells=(named, n, events, shown(view, r), *beside), indent=int(len(exposures) > 1)))
     control = view.study.outcomes[declared.outcome].label if declared.outcome else outcome
     heads = [Head("Category", words=True), Head("No. of participants"), Head("No. of events"), Head(control)]
     heads += [Head(outcome)] if declared.outcome else []
@@ -293,7 +292,7 @@ def _control_table(view: View, declared: NegativeControl, exposures: Sequence[st
 # ---------------------------------------------------------------- parts
 
 
-def shown(row: Estimate | None) -> str:
+def shown(view: View, row: Estimate | None) -> str:
     """A ratio with its limits as a cell."""
     if row is None:
         return ABSENT
@@ -301,14 +300,14 @@ def shown(row: Estimate | None) -> str:
         return NOT_FOUND
     if row.level == row.reference:
         return "1 [Reference]"
-    return ratio_interval(row.estimate, row.conf_low, row.conf_high)
+    return view.rounding.interval(row.estimate, row.conf_low, row.conf_high)
 
 
-def cell(row: Estimate | None) -> ForestCell | None:
+def cell(view: View, row: Estimate | None) -> ForestCell | None:
     """A ratio as a cell of a forest."""
     if row is None:
         return None
-    return ForestCell(estimate=row.estimate, conf_low=row.conf_low, conf_high=row.conf_high, text=shown(row))
+    return ForestCell(estimate=row.estimate, conf_low=row.conf_low, conf_high=row.conf_high, text=shown(view, row))
 
 
 def x_label(view: View, what: str = "Risk ratio") -> str:

@@ -15,7 +15,6 @@ from walkrisk.accounts.measurement_words import (
     per_facts,
     per_words,
     pers,
-    ratio_text,
     source_words,
 )
 from walkrisk.figures.panels import Mark, Panel, panel_figure
@@ -132,7 +131,7 @@ def _simex_table(view: View, declared: Simex, followed: Sequence[str]) -> Iterat
         wanted += [("per unit", "")] if "per_unit" in declared.forms else []
         for form, level in wanted:
             cells = [
-                ratio_text(one_of(view.rows(declared.id, exposure=exposure, stratum=f"{form}, {name}", level=level)))
+                view.cell(one_of(view.rows(declared.id, exposure=exposure, stratum=f"{form}, {name}", level=level)))
                 for name in columns
             ]
             rows.append(Row(cells=(level or capitalised(per_words(view, declared.id, exposure)), *cells), indent=1))

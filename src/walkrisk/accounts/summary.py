@@ -9,7 +9,6 @@ from itertools import groupby
 from walkrisk.accounts.account import Account, Drawing, Line, View
 from walkrisk.accounts.beyond_ratios import measures_table
 from walkrisk.accounts.facts import Sentence, derived, ratio_of, sentence, setting, words
-from walkrisk.estimates.numbers import ratio_interval
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
 from walkrisk.tables.table import Head, Row, Table
@@ -62,34 +61,34 @@ def _picked(view: View, line: Line) -> tuple[Estimate | None, ...]:
 
 
 def _table(view: View, main: Beside, beside: Sequence[Beside], title: str, note: str) -> Table:
-    rows = [Row(cells=(MAIN, *map(_text, main.cells)))]
+    rows = [Row(cells=(MAIN, *(_text(view, e) for e in main.cells)))]
     for group, lines in groupby(beside, key=lambda b: b.group):
         rows.append(Row(cells=(group,), kind="heading"))
-        rows += [Row(cells=(b.label, *map(_text, b.cells)), indent=1) for b in lines]
+        rows += [Row(cells=(b.label, *(_text(view, e) for e in b.cells)), indent=1) for b in lines]
     heads = [Head(f"{view.label(e)}: {view.category(e, view.headline(e))}") for e in view.followed]
     return Table(id=ID, title=title, header=(Head("Analysis", words=True), *heads), rows=tuple(rows), notes=(note,))
 
 
-def _text(e: Estimate | None) -> str:
+def _text(view: View, e: Estimate | None) -> str:
     if e is None:
         return NOT_ASKED
-    return NOT_FOUND if e.estimate is None else ratio_interval(e.estimate, e.conf_low, e.conf_high)
+    return NOT_FOUND if e.estimate is None else view.rounding.interval(e.estimate, e.conf_low, e.conf_high)
 
 
 def _drawing(view: View, main: Beside, beside: Sequence[Beside], title: str, note: str) -> Drawing:
-    rows = [ForestRow(label=MAIN, cells=tuple(map(_cell, main.cells)))]
+    rows = [ForestRow(label=MAIN, cells=tuple(_cell(view, e) for e in main.cells))]
     for group, lines in groupby(beside, key=lambda b: b.group):
         rows.append(ForestRow(label=group))
-        rows += [ForestRow(label=b.label, cells=tuple(map(_cell, b.cells))) for b in lines]
+        rows += [ForestRow(label=b.label, cells=tuple(_cell(view, e) for e in b.cells)) for b in lines]
     panels = [f"{view.label(e)}: {view.category(e, view.headline(e))}" for e in view.followed]
     figure = forest_figure(rows, panels=panels, simulated=view.simulated, label_header="")
     return Drawing(f"figure_{ID}", title, note, figure)
 
 
-def _cell(e: Estimate | None) -> ForestCell | None:
+def _cell(view: View, e: Estimate | None) -> ForestCell | None:
     if e is None:
         return None
-    return ForestCell(estimate=e.estimate, conf_low=e.conf_low, conf_high=e.conf_high, text=_text(e))
+    return ForestCell(estimate=e.estimate, conf_low=e.conf_low, conf_high=e.conf_high, text=_text(view, e))
 
 
 def _sentences(view: View, main: Beside, beside: Sequence[Beside]) -> Iterator[Sentence]:

@@ -9,7 +9,7 @@ import numpy as np
 from walkrisk.accounts.account import Account, Drawing, View
 from walkrisk.accounts.facts import Fact, Sentence, count_of, number_of, ratio_of, sentence, setting, words
 from walkrisk.estimates.disclosure import NOT_REPORTED
-from walkrisk.estimates.numbers import fixed, ratio_interval
+from walkrisk.estimates.numbers import fixed
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.heat_map import HeatPanel, heat_map_figure
 from walkrisk.figures.panels import Mark, Panel, panel_figure
@@ -144,7 +144,7 @@ def _cell(view: View, e: Estimate | None) -> str:
     crude = not view.study.models[view.analysis.models[0]].covariates
     if e.analysis == view.analysis.id and view.guard.hides_ratio(e, crude=crude):
         return NOT_REPORTED
-    return ratio_interval(e.estimate, e.conf_low, e.conf_high)
+    return view.rounding.interval(e.estimate, e.conf_low, e.conf_high)
 
 
 def _extremes_table(view: View, declared: WorstCases) -> Table:

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from walkrisk.accounts.account import Account, View
 from walkrisk.accounts.every import every_account
+from walkrisk.accounts.facts import rounded
 from walkrisk.accounts.summary import summary
 from walkrisk.reports.html import Block, FigureBlock, Paragraphs, Section
 from walkrisk.runs.tabulations import Tabulation, numbers
@@ -46,7 +47,8 @@ def accounts_of(made: Tabulation) -> Accounts:
     for account in (*([first] if first else []), *every):
         tables = [replace(t, number=f"eTable {number + i}") for i, t in enumerate(account.tables, start=1)]
         number += len(tables)
-        numbered.append(replace(account, tables=tuple(tables)))
+        said = tuple(rounded(s, view.rounding) for s in account.sentences)
+        numbered.append(replace(account, tables=tuple(tables), sentences=said))
     return Accounts(numbered[0] if first else None, tuple(numbered[1:] if first else numbered))
 
 
