@@ -47,12 +47,10 @@
     let waiting = false;
     const mark = () => {
       waiting = false;
-      const line = 120;
       const atEnd = innerHeight + scrollY >= root.scrollHeight - 2;
-      let current = null;
-      for (const [link, target] of links) {
-        if (target && (atEnd ? target.getBoundingClientRect().top < innerHeight : target.getBoundingClientRect().top < line)) current = link;
-      }
+      const line = atEnd ? innerHeight : parseFloat(getComputedStyle(root).scrollPaddingTop) + 8;
+      const above = links.filter(([, target]) => target && target.getBoundingClientRect().top < line);
+      const current = above.at(-1)?.[0];
       for (const marked of all("[aria-current]", drawer)) if (marked !== current) marked.removeAttribute("aria-current");
       for (const item of all(".here", drawer)) item.classList.remove("here");
       if (!current) return;
@@ -134,14 +132,21 @@
       for (const [body, own] of printed) body.append(...(compare ? sorted(own, compare) : own));
       table.classList.toggle("reordered", Boolean(direction));
     };
-    for (const head of heads) {
-      const button = make("button", { type: "button", class: "sort" });
+    for (const head of heads.filter((h) => h.textContent.trim())) {
+      // No <button>: Chromium repeats the heads of a table on every sheet of paper only where there is none in them.
+      const button = make("span", { role: "button", tabindex: "0", class: "sort" });
       button.append(...head.childNodes);
       head.append(button);
-      button.addEventListener("click", () => {
+      const turn = () => {
         const next = { ascending: "descending", descending: "" }[head.getAttribute("aria-sort")] ?? "ascending";
         order(head, next);
         said.textContent = next ? `Sorted by ${button.textContent}, ${next}, within groups` : "In the printed order again";
+      };
+      button.addEventListener("click", turn);
+      button.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        turn();
       });
     }
     addEventListener("beforeprint", () => order(heads[0], ""));
