@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from walkrisk.accounts.account import View
-from walkrisk.estimates.numbers import ratio_interval
 from walkrisk.estimates.rows import Estimate
 from walkrisk.studies.study import RatioAnalysis
 from walkrisk.tables.categories import level_names
@@ -71,9 +70,9 @@ def _result(view: View, row: Estimate) -> str:
     if view.guard.hides_ratio(row, *reference, crude=crude):
         return "not reported"
     text = (
-        difference(row)
+        difference(row, view.rounding)
         if row.estimand == "risk_difference"
-        else ratio_interval(row.estimate, row.conf_low, row.conf_high)
+        else view.rounding.interval(row.estimate, row.conf_low, row.conf_high)
     )
     return text.replace("(", f"({100 * view.study.settings.conf_level:g}% CI ", 1)
 
