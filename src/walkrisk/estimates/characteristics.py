@@ -69,14 +69,15 @@ def _shares(table: str, variable: Variable, group: str, values: FloatArray) -> I
 def histogram(exposure: str, values: FloatArray, *, bins: int = 50) -> list[HistogramBin]:
     """Counts of known values (n,) in steps of 1, 2 or 5 times a power of ten, at most about `bins` of them.
 
-    The limits are multiples of the step, so that none is somebody's value.
+    The limits are multiples of the step, whatever anybody's value; the last step includes its upper limit.
     """
     known = values[~np.isnan(values)]
     if known.size == 0:
         return []
     low, high = float(known.min()), float(known.max())
     step = _round_step((high - low) / bins)
-    first, last = math.floor(low / step), max(math.floor(high / step) + 1, math.floor(low / step) + 1)
+    first = math.floor(low / step)
+    last = max(math.ceil(high / step), first + 1)
     edges = np.arange(first, last + 1) * step
     counts, _ = np.histogram(known, bins=edges)
     return [

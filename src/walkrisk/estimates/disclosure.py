@@ -75,6 +75,11 @@ def merge_small_steps(flow: Sequence[FlowStep], *, min_cell: int) -> tuple[FlowS
         steps[first : first + 2] = [_joined(steps[first], steps[first + 1])]
 
 
+def has_merged_steps(flow: Iterable[FlowStep]) -> bool:
+    """Whether steps of a flow were merged."""
+    return any("+" in s.step for s in flow)
+
+
 def _joined(a: FlowStep, b: FlowStep) -> FlowStep:
     return FlowStep(f"{a.step}+{b.step}", f"{a.reason}; {b.reason}", a.n_before, a.n_excluded + b.n_excluded, b.n_after)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from walkrisk.accounts.account import Drawing
 from walkrisk.cohorts.eligibility import FlowStep
+from walkrisk.estimates.disclosure import has_merged_steps
 from walkrisk.estimates.numbers import p_value, ratio_interval
 from walkrisk.estimates.results import OUTCOME_TABLE, Results
 from walkrisk.estimates.rows import Estimate
@@ -25,11 +26,12 @@ def drawings(study: Study, results: Results, *, flow: tuple[FlowStep, ...], simu
         yield _forest(study, results, plot, simulated)
 
 
-def events_analysed(study: Study, results: Results) -> int:
-    """People of the analytic sample with the main outcome."""
+def events_analysed(study: Study, results: Results) -> int | None:
+    """People of the analytic sample with the main outcome; None where their number is withheld."""
     variable = study.outcomes[study.settings.outcome].variable
     rows = (c for c in results.characteristics if (c.table, c.variable) == (OUTCOME_TABLE, variable))
-    return next((int(c.value or 0) for c in rows if c.statistic == "count"), 0)
+    value = next((c.value for c in rows if c.statistic == "count"), 0)
+    return None if value is None else int(value)
 
 
 def people_analysed(results: Results) -> int:
@@ -54,7 +56,7 @@ def _flow(study: Study, results: Results, flow: tuple[FlowStep, ...], simulated:
         start_word="Participants in the extract",
         analysed_word="Analytic sample",
     )
-    merged = bool(flow) and len(flow) < len(results.flow)
+    merged = has_merged_steps(flow)
     caption = "Exclusions in order, with the number of people at each." + (
         " Steps that exclude very few people are shown together." if merged else ""
     )

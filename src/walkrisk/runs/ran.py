@@ -7,7 +7,7 @@ from itertools import groupby
 
 from walkrisk.accounts.account import Account, View
 from walkrisk.cohorts.days import Days
-from walkrisk.estimates.disclosure import NOT_REPORTED, merge_small_steps
+from walkrisk.estimates.disclosure import NOT_REPORTED, has_merged_steps, merge_small_steps
 from walkrisk.estimates.numbers import count
 from walkrisk.reports.manifest import versions
 from walkrisk.runs.drawings import people_analysed
@@ -31,7 +31,7 @@ def participants(view: View) -> Iterator[str]:
     analysed = people_analysed(results)
     if shown:
         steps = "; ".join(f"{in_text(s.reason)} (n = {count(s.n_excluded)})" for s in shown)
-        merged = ", steps that exclude very few taken together" if len(shown) < len(results.flow) else ""
+        merged = ", steps that exclude very few taken together" if has_merged_steps(shown) else ""
         yield (
             f"Of {count(shown[0].n_before)} people in the data, {count(shown[0].n_before - shown[-1].n_after)} were "
             f"excluded, in this order{merged}: {steps}. The analytic sample is {count(analysed)} people."

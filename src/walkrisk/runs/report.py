@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from walkrisk.accounts.account import View
-from walkrisk.estimates.disclosure import merge_small_steps
 from walkrisk.estimates.numbers import count
 from walkrisk.reports.html import Block, Commands, Facts, FigureBlock, Paragraphs, ReportParts, Section
 from walkrisk.reports.manifest import versions
@@ -18,6 +17,7 @@ from walkrisk.runs.ran import missing_data, participants, printing, sensitivity,
 from walkrisk.runs.run import Run
 from walkrisk.runs.strobe import strobe_table
 from walkrisk.runs.tabulations import Tabulation, is_main
+from walkrisk.runs.withholding import disclosure_blocks
 from walkrisk.studies.kinds import section_table_ids
 from walkrisk.studies.study import Study
 from walkrisk.tables.diagnostics import diagnostics_summary
@@ -57,8 +57,8 @@ def _summary(made: Run) -> tuple[tuple[str, str], ...]:
     outcome = study.outcomes[study.settings.outcome]
     n, events = people_analysed(made.results), events_analysed(study, made.results)
     k = study.settings.min_cell
-    rows = "" if _rows_hidden(made) else f", {count(source.rows)} rows"
-    cases = f"fewer than {k}" if 0 < events < k else f"{count(events)} ({100 * events / n:.1f}%)"
+    rows = "" if source.rows is None else f", {count(source.rows)} rows"
+    cases = "(number not reported)" if events is None else f"{count(events)} ({100 * events / n:.1f}%)"
     facts = (
         ("Population", study.study.population),
         ("Data", source.name + rows + (", simulated" if source.simulated else "")),
@@ -67,13 +67,6 @@ def _summary(made: Run) -> tuple[tuple[str, str], ...]:
         ("Follows", study.study.reference),
     )
     return tuple((label, value) for label, value in facts if value)
-
-
-def _rows_hidden(made: Run) -> bool:
-    """Whether the number of rows beside the number analysed would show an exclusion of very few people."""
-    shown = merge_small_steps(made.results.flow, min_cell=made.study.settings.min_cell)
-    n = people_analysed(made.results)
-    return n < made.study.settings.min_cell or (n != made.source.rows and not shown)
 
 
 def _sections(
@@ -91,6 +84,7 @@ def _sections(
     yield Section(id="section_limits", title="Limits", blocks=(said,), linked=True)
     yield from details[1 if accounts.summary else 0 :]
     yield Section(id="section_fits", title="Model fits", blocks=_fits(made, tables))
+    yield Section(id="section_disclosure", title="What is not shown", blocks=disclosure_blocks(made, tables))
 
 
 def _methods(view: View, accounts: Accounts) -> tuple[Block, ...]:
@@ -140,17 +134,17 @@ def _origin(made: Run, study_sha256: str) -> tuple[Block, ...]:
     rows = [
         ("Data file", source.name),
         ("SHA-256 of the data", source.sha256),
-        *([] if _rows_hidden(made) else [("Rows", str(source.rows))]),
+        *([] if source.rows is None else [("Rows", str(source.rows))]),
         ("Columns read", f"{source.columns_read} of {source.columns_in_file}"),
         *([("Days file", source.days["name"]), ("SHA-256 of the days", source.days["sha256"])] if source.days else []),
         ("SHA-256 of the study", study_sha256),
         *([("Seed of the simulation", str(source.seed))] if source.seed is not None else []),
-        ("Counts suppressed below", str(made.study.settings.min_cell)),
         *versions().items(),
     ]
     text = (
         "Every number above is formatted from estimates.csv, curves.csv, flow.csv, cutpoints.csv, characteristics.csv "
-        "and diagnostics.csv beside this report, which hold them at full precision and unsuppressed; manifest.json has "
-        "the hash of every file. It can be made again from these without refitting:",
+        "and diagnostics.csv beside this report, which hold at full precision what may be published; disclosure.csv "
+        "says what may not. manifest.json has the hash of every file. The report can be made again from these without "
+        "refitting:",
     )
     return (Facts(rows=tuple(rows)), Paragraphs(texts=text), Commands(lines=("walkrisk report FOLDER",)))

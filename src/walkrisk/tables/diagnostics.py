@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from walkrisk.cohorts.eligibility import FlowStep
-from walkrisk.estimates.disclosure import merge_small_steps, shown_count
+from walkrisk.estimates.disclosure import has_merged_steps, merge_small_steps, shown_count
 from walkrisk.estimates.numbers import JAMA, Rounding, count, fixed
 from walkrisk.estimates.results import Diagnostic
 from walkrisk.estimates.rows import Estimate
@@ -112,7 +112,7 @@ def flow_table(
         numbers = (s.n_before, s.n_excluded, s.n_after)
         cells = (shown_count(count(n), "small" if is_small(n, min_cell) else None, min_cell) for n in numbers)
         rows.append(Row(cells=(s.reason, *cells)))
-    merged = ("Steps that exclude few people are put together.",) if len(steps) < len(flow) else ()
+    merged = ("Steps that exclude few people are put together.",) if has_merged_steps(steps) else ()
     heads = ("Reason for exclusion", "No. before", "No. excluded", "No. after")
     return Table(
         id=id, title=title, number=number, header=tuple(Head(h) for h in heads), rows=tuple(rows), notes=merged
