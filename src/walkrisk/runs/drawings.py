@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from walkrisk.accounts.account import Drawing
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.estimates.disclosure import has_merged_steps
-from walkrisk.estimates.numbers import p_value, ratio_interval
+from walkrisk.estimates.numbers import Rounding
 from walkrisk.estimates.results import OUTCOME_TABLE, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.curves import CurvePanel, dose_response_figure
@@ -109,14 +109,14 @@ def _panel(study: Study, results: Results, declared: CurveFigure, exposure: str,
         reference=points[0].reference if points else None,
         knots=knots,
         x_tick=declared.x_ticks.get(exposure),
-        note=_nonlinearity_note(tests),
+        note=_nonlinearity_note(tests, study.rounding),
     )
 
 
-def _nonlinearity_note(tests: list[Estimate]) -> str:
+def _nonlinearity_note(tests: list[Estimate], rounding: Rounding) -> str:
     if not tests or tests[0].p_value is None:
         return ""
-    text = p_value(tests[0].p_value)
+    text = rounding.p(tests[0].p_value)
     return f"P for non-linearity {text[0]} {text[1:]}" if text[0] in "<>" else f"P for non-linearity = {text}"
 
 
@@ -137,7 +137,7 @@ def _forest(study: Study, results: Results, declared: ForestFigure, simulated: b
             rows.append(ForestRow(label=stratum_label(stratum) or analysis.title))
             for level in dict.fromkeys(e.level for e in group if e.level != e.reference):
                 cells = tuple(
-                    next((_cell(e) for e in group if (e.exposure, e.level) == (x, level)), None)
+                    next((_cell(e, study.rounding) for e in group if (e.exposure, e.level) == (x, level)), None)
                     for x in declared.exposures
                 )
                 rows.append(ForestRow(label=level, cells=cells))
@@ -157,6 +157,6 @@ def stratum_label(stratum: str) -> str:
     return (stratum[:1].upper() + stratum[1:]).replace(">=", "≥").replace("<=", "≤")
 
 
-def _cell(e: Estimate) -> ForestCell:
-    text = "" if e.estimate is None else ratio_interval(e.estimate, e.conf_low, e.conf_high)
+def _cell(e: Estimate, rounding: Rounding) -> ForestCell:
+    text = "" if e.estimate is None else rounding.interval(e.estimate, e.conf_low, e.conf_high)
     return ForestCell(estimate=e.estimate, conf_low=e.conf_low, conf_high=e.conf_high, text=text)
