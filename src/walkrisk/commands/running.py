@@ -74,6 +74,9 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     report.add_argument(
         "--released", type=Path, action="append", default=[], metavar="DIR", help="as for run, with exact numbers"
     )
+    report.add_argument(
+        "--study", type=Path, metavar="STUDY.toml", help="a declaration changed in titles, labels, tables, figures only"
+    )
     report.add_argument("--jobs", type=positive, default=1, metavar="N", help="pictures side by side (default 1)")
     report.set_defaults(command=_report)
 
@@ -127,11 +130,12 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     from walkrisk.progress import shown
-    from walkrisk.runs.run import report_again
+    from walkrisk.runs.reporting import report_again
 
     with shown(quiet=arguments.quiet) as progress:
         finished = report_again(
             arguments.folder,
+            declared=arguments.study,
             min_cell=arguments.min_cell,
             round_counts=arguments.round_counts,
             released=arguments.released,

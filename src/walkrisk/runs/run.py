@@ -13,7 +13,7 @@ from walkrisk.declarations import as_table, read_toml
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.results import OUTCOME_TABLE, ROW_TYPES, Results, columns_of
 from walkrisk.estimates.withheld import Withheld
-from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows_from_csv, rows_to_csv, write_all
+from walkrisk.reports.files import MANIFEST, check_output, finished_folder, rows_to_csv, write_all
 from walkrisk.reports.kept import drop_kept, kept_beside
 from walkrisk.reports.manifest import DataSource, Declarations, declared_in, manifest, sha256, versions
 from walkrisk.runs.compute import Progress, compute, silent
@@ -21,7 +21,7 @@ from walkrisk.runs.pointing import pointing_at_data
 from walkrisk.runs.protecting import Protected, protect
 from walkrisk.runs.reading import check_days_given, read_data, simulated_extract, source_of
 from walkrisk.runs.releases import Releases, read_releases
-from walkrisk.studies.declaration import SENSITIVITY_FILE, check_study, load_study, study_from
+from walkrisk.studies.declaration import SENSITIVITY_FILE, check_study, load_study
 from walkrisk.studies.kinds import is_resampled
 from walkrisk.studies.sensitivity import declares_any
 from walkrisk.studies.study import Study
@@ -108,7 +108,7 @@ def run(
     UsageFault with every fault; then nothing is left in `out`.
     """
     check_study(study)
-    study = _with_seed(_with_limits(study, min_cell, round_counts), seed)
+    study = _with_seed(with_limits(study, min_cell, round_counts), seed)
     releases = read_releases([Path(r) for r in released])
     if out is not None:
         check_output(Path(out))
@@ -144,7 +144,7 @@ def run_file(
     `published.toml` beside it is set side by side with the results; `sensitivity` takes the analyses of
     sensitivity.toml beside it. `out` defaults to reports/ID. Of the rest see `run`.
     """
-    study = _with_seed(_with_limits(load_study(path, sensitivity=sensitivity), min_cell, round_counts), seed)
+    study = _with_seed(with_limits(load_study(path, sensitivity=sensitivity), min_cell, round_counts), seed)
     releases = read_releases(released)
     out = out or Path("reports") / study.study.id
     check_output(out)
@@ -173,71 +173,6 @@ def declarations_of(path: Path, *, sensitivity: bool, simulated: bool) -> Declar
     files = {"study": path, "published": path.with_name(PUBLISHED_FILE)}
     files |= {"sensitivity": path.with_name(SENSITIVITY_FILE)} if sensitivity else {}
     return declared_in(files | ({"simulation": path.with_name(SIMULATION_FILE)} if simulated else {}))
-
-
-def report_again(
-    folder: Path,
-    *,
-    min_cell: int | None = None,
-    round_counts: int | None = None,
-    released: Sequence[Path] = (),
-    jobs: int = 1,
-    progress: Progress = silent,
-) -> Run:
-    """Tables, figures, report and manifest again from the rows in `folder`, without refitting.
-
-    Pictures that would come out as they are there are not made again; the others `jobs` side by side.
-
-    Raises UsageFault where the folder's numbers were made fit for publication with another `min_cell` or
-    `round_counts`: what is gone cannot be had back, and what a larger one asks for was decided on exact counts.
-    """
-    if not (folder / MANIFEST).is_file():
-        raise UsageFault(f"{folder} holds no finished run (no {MANIFEST}); give the output folder of walkrisk run.")
-    try:
-        kept = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        study = study_from(json.loads((folder / STUDY_FILE).read_text(encoding="utf-8")))
-        rows: dict[str, Any] = {
-            k: rows_from_csv((folder / f"{k}.csv").read_text(encoding="utf-8"), t) for k, t in ROW_TYPES.items()
-        }
-        withheld = rows_from_csv((folder / DISCLOSURE_FILE).read_text(encoding="utf-8"), Withheld)
-        numbers = (*(f"{k}.csv" for k in ROW_TYPES), DISCLOSURE_FILE)
-        changed = [n for n in (STUDY_FILE, *numbers) if _hash_of(folder / n) != kept["files"][n]]
-        source = DataSource(**kept["data"])
-        warnings = tuple(str(w) for w in kept["warnings"])
-        exact, earlier = bool(kept["options"]["exact_numbers"]), list(kept["options"]["released"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageFault(
-            f"{folder}: what the run left is not complete or was changed ({type(error).__name__}); run the study again."
-        ) from None
-    if changed:
-        raise UsageFault(f"{folder}: {', '.join(changed)} is not what the run left; run the study again.")
-    attached = texts_in(folder, (PUBLISHED_FILE, TRUTH_FILE))
-    releases = read_releases(released)
-    wanted = _with_limits(study, min_cell, round_counts)
-    results = Results(**rows)
-    if not exact and (wanted != study or releases.prints):
-        raise UsageFault(
-            f"{folder}: its numbers were made fit for publication with min_cell {study.settings.min_cell} and "
-            f"round_counts {study.settings.round_counts}; other limits, or other releases beside it, need the exact "
-            "numbers. Run the study again with them (or keep a folder of your own, run with --exact-numbers)."
-        )
-    if exact and sorted(earlier) != sorted(releases.prints):
-        raise UsageFault(
-            f"{folder}: it was made beside {len(earlier)} earlier release(s); give the same with --released."
-        )
-    made = Run(
-        study=wanted,
-        results=results,
-        source=source,
-        warnings=warnings,
-        attached=attached,
-        declarations=kept.get("declarations", {}),
-        releases=Releases(prints=tuple(earlier)) if not exact else releases,
-        published=None if exact else Protected(results, warnings, source.rows, withheld),
-    )
-    from walkrisk.runs.picturing import kept_pictures
-
-    return write(made, folder, exact_numbers=exact, jobs=jobs, kept=kept_pictures(folder, kept), progress=progress)
 
 
 def write(
@@ -338,7 +273,7 @@ def carry_out(
     )
 
 
-def _with_limits(study: Study, min_cell: int | None, round_counts: int | None) -> Study:
+def with_limits(study: Study, min_cell: int | None, round_counts: int | None) -> Study:
     """The study with another `min_cell` or `round_counts`, checked again; the study itself if neither is given."""
     s = study.settings
     k, base = s.min_cell if min_cell is None else min_cell, s.round_counts if round_counts is None else round_counts
