@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from walkrisk.accounts.facts import Sentence
 from walkrisk.cohorts.cohort import Variable
-from walkrisk.estimates.disclosure import RATIOS
+from walkrisk.estimates.disclosure import RATIOS, CharacteristicCell, Mark
 from walkrisk.estimates.numbers import Rounding
 from walkrisk.estimates.results import Point, Results
 from walkrisk.estimates.rows import Estimate
-from walkrisk.figures.render import Figure
+from walkrisk.figures.render import Figure, Width, words_of
+from walkrisk.figures.spoken import listed
 from walkrisk.studies.kinds import category_names
 from walkrisk.studies.study import RatioAnalysis, Study
 from walkrisk.tables.categories import ExposureLabel, level_names
@@ -34,13 +35,18 @@ GROUPS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """A figure with what stands below it (`caption`) and what a reader who cannot see it is told (`alt`)."""
+    """A figure with what stands below it, and what it is `about` where the figure itself does not say so."""
 
     id: str
     title: str
     caption: str
     figure: Figure
-    alt: str = ""
+    about: str = ""
+
+    @property
+    def alt(self) -> str:
+        """What a reader is told who cannot see it: its parts, axes and main numbers."""
+        return f"{self.about} {words_of(self.figure)}".strip()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +81,7 @@ class View:
     guard: Guard
     variables: Mapping[str, Variable]
     exposures: Mapping[str, ExposureLabel]
+    described: Mapping[CharacteristicCell, Mark] = field(default_factory=dict)
 
     @property
     def analysis(self) -> RatioAnalysis:
@@ -96,6 +103,16 @@ class View:
         if e is None or e.estimate is None:
             return ABSENT
         return self.rounding.interval(e.estimate, e.conf_low, e.conf_high)
+
+    @property
+    def named(self) -> str:
+        """The exposures that are followed through, by name."""
+        return listed([self.label(e) for e in self.followed])
+
+    @property
+    def width(self) -> Width:
+        """How wide figures are."""
+        return self.study.settings.figure_width
 
     @property
     def variance(self) -> str:

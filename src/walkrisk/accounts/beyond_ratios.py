@@ -79,11 +79,16 @@ def _people(view: View) -> Iterator[tuple[str, Cell]]:
             texts = []
             for stratum in ("to_null", "to_limit"):
                 row = _one(view, id, e, "count", stratum=stratum)
-                if row is None or row.estimate is None:
+                if row is None or (row.estimate is None and row.n is not None):
                     texts.append(ABSENT)
-                    continue
-                small = is_small(int(row.estimate), least)
-                texts.append(shown_count(count(row.estimate), "small" if small else None, least))
+                else:  # a count that is withheld has no `n` either
+                    texts.append(
+                        shown_count(
+                            count(row.estimate),
+                            "small" if row.n is None or is_small(row.estimate or 0, least) else None,
+                            least,
+                        )
+                    )
             return f"{texts[0]} ({texts[1]})"
 
         yield "People without whom the ratio reaches 1 (its interval holds 1)", cell

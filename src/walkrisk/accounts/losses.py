@@ -8,11 +8,10 @@ from walkrisk.accounts.account import Account, Line, View
 from walkrisk.accounts.facts import Sentence, count_of, number_of, ratio_of, sentence, setting, words
 from walkrisk.accounts.loss_drawings import drawings, name_of
 from walkrisk.accounts.worst_cases import worst_account
-from walkrisk.estimates.disclosure import NOT_REPORTED, UNKNOWN, characteristic_marks
+from walkrisk.estimates.disclosure import NOT_REPORTED, UNKNOWN
 from walkrisk.estimates.numbers import count, fixed
 from walkrisk.estimates.results import Point
 from walkrisk.estimates.rows import Estimate
-from walkrisk.estimates.suppression import is_small
 from walkrisk.studies.losses import LossWeights, title_of
 from walkrisk.tables.cells import ABSENT
 from walkrisk.tables.characteristics import characteristics_table
@@ -106,8 +105,8 @@ def _assumed(view: View, declared: LossWeights) -> Iterator[str]:
 
 def _dropped(view: View, declared: LossWeights) -> bool:
     """Whether somebody who was followed up is not in the weighted model of an exposure."""
-    sizes = [{p.item: p.n or 0 for p in view.points(declared.id, "weights", exposure=e)} for e in view.followed]
-    return any(own["in_model"] < own["n"] for own in sizes if own)
+    sizes = [{p.item: p.n for p in view.points(declared.id, "weights", exposure=e)} for e in view.followed]
+    return any(own["in_model"] != own["n"] for own in sizes if own)
 
 
 def _listed(view: View, declared: LossWeights) -> list[str]:
@@ -135,8 +134,8 @@ def _counts(view: View, declared: LossWeights) -> dict[str, Estimate]:
 def _sentences(view: View, declared: LossWeights) -> Iterator[Sentence]:
     k, counts = view.guard.min_cell, _counts(view, declared)
     share = next(iter(view.rows(declared.id, exposure="", level="lost", estimand="share")))
-    if is_small(counts["lost"].n or 0, k):  # beside the number eligible it would be worked out
-        yield sentence("Lost to follow-up were {lost} people.", lost=count_of(counts["lost"], "n", k))
+    if counts["lost"].n is None or share.estimate is None:
+        yield sentence("How many people were lost to follow-up is not reported.")
     else:
         yield sentence(
             "Of {eligible} eligible people {lost} ({share}) were lost to follow-up.",
@@ -146,9 +145,8 @@ def _sentences(view: View, declared: LossWeights) -> Iterator[Sentence]:
         )
     chance = {p.item: p for p in view.points(declared.id, "chance")}
     yield sentence(
-        "The estimated chance of being followed up ranged from {low} to {high}; {few} people had less than {limit}.",
-        low=number_of(chance["smallest"], "y", "percent1"),
-        high=number_of(chance["largest"], "y", "percent1"),
+        "The estimated chance of being followed up was {mean} on average; {few} people had less than {limit}.",
+        mean=number_of(chance["mean"], "y", "percent1"),
         few=count_of(counts["unlikely"], "n", k),
         limit=setting(f"{100 * declared.least_chance:g}%"),
     )
@@ -224,7 +222,7 @@ def ratio_cell(view: View, e: Estimate | None) -> str:
     if e is None:
         return ABSENT
     if e.estimate is None:
-        return "not estimable"
+        return NOT_REPORTED if hidden(view, e) else "not estimable"
     if e.conf_low is None:
         return f"{e.estimate:.2f} (reference)" if e.level == e.reference else fixed(e.estimate, 2)
     return NOT_REPORTED if hidden(view, e) else view.rounding.interval(e.estimate, e.conf_low, e.conf_high)
@@ -257,11 +255,9 @@ def _ratio_table(view: View, declared: LossWeights) -> Table:
 
 def _share(view: View, e: Estimate | None) -> str:
     """The share lost of a category, not where it would give a small count away."""
-    if e is None or e.estimate is None or e.n is None:
+    if e is None:
         return ABSENT
-    lost = e.n * e.estimate
-    small = is_small(round(lost), view.guard.min_cell) or is_small(round(e.n - lost), view.guard.min_cell)
-    return NOT_REPORTED if small else fixed(100 * e.estimate, 1)
+    return NOT_REPORTED if e.estimate is None else fixed(100 * e.estimate, 1)
 
 
 def _weight_table(view: View, declared: LossWeights) -> Table:
@@ -278,15 +274,20 @@ def _weight_table(view: View, declared: LossWeights) -> Table:
         ("In the weighted model, No.", "in_model", 0),
         ("Effective sample size of the weighted model", "effective", 0),
     )
-    values = {e: {p.item: p.y or 0.0 for p in view.points(declared.id, "weights", exposure=e)} for e in view.followed}
+    values = {e: {p.item: p.y for p in view.points(declared.id, "weights", exposure=e)} for e in view.followed}
     rows = []
     for label, item, places in shown:
         cells = []
         for exposure in view.followed:
             own = values[exposure]
-            small = item in ("truncated", "share") and is_small(own["truncated"], view.guard.min_cell)
-            value = 100 * own["truncated"] / own["n"] if item == "share" else own[item]
-            cells.append(_small(view, item) if small else count(round(value)) if places == 0 else fixed(value, places))
+            value = own.get(item)
+            if item == "share":
+                cut, n = own["truncated"], own["n"]
+                value = None if cut is None or not n else 100 * cut / n
+            text = NOT_REPORTED
+            if value is not None:
+                text = count(round(value)) if places == 0 else fixed(value, places)
+            cells.append(text)
         rows.append(Row(cells=(label, *cells)))
     return Table(
         id=f"{declared.id}_weights",
@@ -300,10 +301,6 @@ def _weight_table(view: View, declared: LossWeights) -> Table:
     )
 
 
-def _small(view: View, item: str) -> str:
-    return f"<{view.guard.min_cell}" if item == "truncated" else NOT_REPORTED
-
-
 def _described_table(view: View, declared: LossWeights) -> Table | None:
     """Those followed and lost, with standardised differences; None if earlier weights have described them."""
     table = f"{declared.id}_followed"
@@ -311,7 +308,7 @@ def _described_table(view: View, declared: LossWeights) -> Table | None:
     if not any(c.table == table for c in everything):
         return None
     k = view.guard.min_cell
-    marks = characteristic_marks(everything, min_cell=k)
+    marks = view.described
     made = characteristics_table(
         table,
         "Eligible people followed up and lost to follow-up",

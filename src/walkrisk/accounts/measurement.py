@@ -115,7 +115,7 @@ def _reliability_table(view: View, declared: Reliability, followed: Sequence[str
     for exposure in followed:
         cells = [view.label(exposure)]
         persons = _of(view, declared.id, exposure, "variance", "within")
-        cells.append(ABSENT if persons is None else count(persons.n))
+        cells.append(ABSENT if persons is None or persons.n is None else count(persons.n))
         for estimand, level, places in (
             ("mean", "days a person", 1),
             ("variance_ratio", "within over between", 2),
@@ -175,7 +175,12 @@ def _reliability_drawing(view: View, declared: Reliability, followed: Sequence[s
         f"Reliability of a mean over days by their number, with {100 * view.study.settings.conf_level:g}% limits; the "
         "broken line stands at the study's mean number of days."
     )
-    return Drawing(f"figure_{declared.id}", declared.title, caption, panel_figure(panels, simulated=view.simulated))
+    return Drawing(
+        f"figure_{declared.id}",
+        declared.title,
+        caption,
+        panel_figure(panels, simulated=view.simulated, width=view.width),
+    )
 
 
 # ---------------------------------------------------------------- calibration
@@ -337,4 +342,9 @@ def _calibration_drawing(view: View, declared: Calibration, followed: Sequence[s
     panels = curve_panels(
         view, declared.id, followed, {MEASURED: "as measured", CALIBRATED: "usual exposure, calibrated"}
     )
-    yield Drawing(f"figure_{declared.id}", declared.title, caption, panel_figure(panels, simulated=view.simulated))
+    yield Drawing(
+        f"figure_{declared.id}",
+        declared.title,
+        caption,
+        panel_figure(panels, simulated=view.simulated, width=view.width),
+    )

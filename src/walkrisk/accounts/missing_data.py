@@ -64,10 +64,10 @@ def _nothing(view: View, declared: Imputation) -> Iterator[Sentence]:
 def _sentences(view: View, declared: Imputation) -> Iterator[Sentence]:
     whole = view.points(declared.id, "imputed people")[0]
     lacking = view.points(declared.id, "missing")
-    if whole.n is not None and whole.n >= view.guard.min_cell:
+    if whole.n is not None and whole.y is not None and whole.n >= view.guard.min_cell:
         yield sentence(
             "Of {n} people who may be analysed, {k} ({share}) lacked one or more of the imputed variables ({v}).",
-            n=number_of(whole, "x", "count"),
+            n=count_of(whole, "x", view.guard.min_cell),
             k=number_of(whole, "n", "count"),
             share=number_of(whole, "y", "percent1"),
             v=derived(len(lacking)),
@@ -75,7 +75,7 @@ def _sentences(view: View, declared: Imputation) -> Iterator[Sentence]:
     else:
         yield sentence(
             "Of {n} people who may be analysed, {k} lacked one or more of the imputed variables ({v}).",
-            n=number_of(whole, "x", "count"),
+            n=count_of(whole, "x", view.guard.min_cell),
             k=count_of(whole, "n", view.guard.min_cell),
             v=derived(len(lacking)),
         )

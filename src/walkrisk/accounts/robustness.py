@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from walkrisk.accounts.account import Account, Drawing, Line, View
-from walkrisk.accounts.facts import Fact, Sentence, count_of, number_of, ratio_of, sentence, words
+from walkrisk.accounts.facts import Fact, Sentence, count_of, number_of, ratio_of, sentence, setting, words
 from walkrisk.accounts.selection import shown
 from walkrisk.estimates.numbers import count, fixed
 from walkrisk.estimates.results import Point
@@ -80,7 +80,7 @@ def _influence_sentences(view: View, declared: Influence, exposure: str) -> Iter
         exposure=words(view.label(exposure)),
         level=words(view.category(exposure, level)),
         k=count_of(beyond, "estimate", least),
-        n=number_of(beyond, "n", "count"),
+        n=count_of(beyond, "n", least),
         largest=number_of(found["largest_change", "change_in_se"], "estimate", "fixed3"),
     )
     holding = _holds_one(view.main(exposure, level))
@@ -90,6 +90,14 @@ def _influence_sentences(view: View, declared: Influence, exposure: str) -> Iter
     ):
         row = found[f"to_{target}", "count"]
         facts = {"level": words(view.category(exposure, level))} if "{level}" in template else {}
+        if row.n is None:
+            yield sentence(
+                template + " without fewer than {k} people, those on whom that rests most; it would then be {then}.",
+                **facts,
+                k=setting(least),
+                then=ratio_of(found[f"without_to_{target}", "ratio"]),
+            )
+            continue
         if row.estimate is None:
             yield sentence(template + " for no number of people left out in that order.", **facts)
             continue
@@ -147,19 +155,20 @@ def _influence_cells(view: View, found: dict[tuple[str, str], Estimate]) -> Iter
     yield fixed(found["largest_change", "change_in_se"].estimate, 3)
     for target in ("null", "limit"):
         row, share = found[f"to_{target}", "count"], found[f"to_{target}", "share"]
-        if row.estimate is None:
+        if row.estimate is None and row.n is not None:
             yield "not reached"
             yield ABSENT
             continue
         text = _guarded(row, least)
-        small = 0 < row.estimate < least
+        small = row.estimate is None or 0 < row.estimate < least
         yield text if small or share.estimate is None else f"{text} ({fixed(100 * share.estimate, 1)})"
         yield shown(view, found[f"without_to_{target}", "ratio"])
 
 
 def _guarded(row: Estimate, least: int) -> str:
+    """A count of people; one that is withheld, which has no `n` either, is a small one."""
     value = row.estimate
-    return f"<{least}" if value is not None and 0 < value < least else count(value)
+    return f"<{least}" if row.n is None or (value is not None and 0 < value < least) else count(value)
 
 
 def _influence_drawings(view: View, declared: Influence, exposures: Sequence[str]) -> tuple[Drawing, ...]:
@@ -188,7 +197,7 @@ def _influence_drawings(view: View, declared: Influence, exposures: Sequence[str
         "People by what leaving out each alone would change; dashed: twice the inverse root of the number of people. "
         "Tails are drawn flat where their bars were merged to hold enough people."
     )
-    figure = panel_figure(panels, simulated=view.simulated)
+    figure = panel_figure(panels, simulated=view.simulated, width=view.width)
     return (Drawing(f"figure_{declared.id}", declared.title, caption, figure),)
 
 
@@ -335,5 +344,5 @@ def _jackknife_drawings(view: View, declared: Jackknife, exposures: Sequence[str
     if not panels:
         return ()
     caption = "The main ratio without each group in turn; the line is the ratio of everyone."
-    figure = panel_figure(panels, simulated=view.simulated)
+    figure = panel_figure(panels, simulated=view.simulated, width=view.width)
     return (Drawing(f"figure_{declared.id}", declared.title, caption, figure),)

@@ -139,11 +139,11 @@ def _tipping_sentences(
 def _cell(view: View, e: Estimate | None) -> str:
     if e is None:
         return ABSENT
-    if e.estimate is None:
-        return "not estimable"
     crude = not view.study.models[view.analysis.models[0]].covariates
     if e.analysis == view.analysis.id and view.guard.hides_ratio(e, crude=crude):
         return NOT_REPORTED
+    if e.estimate is None:
+        return "not estimable"
     return view.rounding.interval(e.estimate, e.conf_low, e.conf_high)
 
 
@@ -224,7 +224,7 @@ def _drawings(view: View, declared: WorstCases) -> Iterator[Drawing]:
         f"{declared.title}: the ratio as the {what} of those lost is multiplied",
         f"The ratio with its interval when those lost in the category itself (or in the reference alone) had k times "
         f"the {what} that they would have as those followed.",
-        panel_figure(panels, columns=min(2, len(panels)), simulated=view.simulated, height_in=2.2),
+        panel_figure(panels, columns=min(2, len(panels)), simulated=view.simulated, width=view.width, height_in=2.2),
     )
     grids = [g for e in view.followed if (g := _grid_panel(view, declared, e)) is not None]
     if grids:
@@ -238,6 +238,7 @@ def _drawings(view: View, declared: WorstCases) -> Iterator[Drawing]:
                 x_label=f"k of the {what} in the category",
                 y_label="k in the reference",
                 simulated=view.simulated,
+                width=view.width,
             ),
         )
 

@@ -143,6 +143,8 @@ def _add_totals(
     outside = groups[TOTAL].n - sum(c.n for c in parts.values())
     for place in groups[TOTAL].cells:
         cells: tuple[Key, ...] = tuple((alias[name, g], *place) for g in parts)
+        if any(c not in values for c in cells):  # a count that is withheld already
+            continue
         rest = values[(alias[name, TOTAL], *place)] - sum(values[c] for c in cells)
         if outside:
             values[(name, *place)] = rest

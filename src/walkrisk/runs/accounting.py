@@ -32,7 +32,15 @@ class Accounts:
 def view_of(made: Tabulation) -> View:
     """What accounts are made from."""
     guard = Guard(made.ratio_marks, made.study.settings.min_cell)
-    return View(made.study, made.results, made.simulated, guard, made.variables, made.exposures)
+    return View(
+        made.study,
+        made.results,
+        made.simulated,
+        guard,
+        made.variables,
+        made.exposures,
+        made.characteristic_marks,
+    )
 
 
 def accounts_of(made: Tabulation) -> Accounts:
