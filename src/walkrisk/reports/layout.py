@@ -117,7 +117,7 @@ def _needed(view: TableView, points: float, *, whole: bool = True) -> tuple[list
             kept = max(word, full if whole else 0.0)
         least.append(kept + space)
         best.append(max(kept, named, full) + space)
-    return _level(view, least), _level(view, best)
+    return _level(view, least, points), _level(view, best, points)
 
 
 def _words(texts: Iterable[str]) -> Iterable[str]:
@@ -129,12 +129,14 @@ def _longest(texts: Iterable[str], points: float) -> float:
     return max((text_mm(t, points) for t in texts), default=0.0)
 
 
-def _level(view: TableView, widths: list[float]) -> list[float]:
+def _level(view: TableView, widths: list[float], points: float) -> list[float]:
+    """Columns of numbers under one span made alike, and together as wide as the longest word of its head."""
     out, start = list(widths), 0
     for head in view.table.header:
         end = start + (len(head.parts) or 1)
         if not any(is_words(view, i) for i in range(start, end)):
-            out[start:end] = [max(widths[start:end])] * (end - start)
+            named = (_longest(_words([head.text]), points) * BOLD + 2 * CELL_MM) / (end - start)
+            out[start:end] = [max(*widths[start:end], named)] * (end - start)
         start = end
     return out
 
