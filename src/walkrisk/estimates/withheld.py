@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 Key = tuple[Hashable, ...]
 RatioCell = tuple[str, str, str, str, str]
@@ -35,11 +35,11 @@ class Withheld:
     Of a descriptive table `analysis` is the table, `exposure` the variable, `stratum` the group and `level` the level.
     """
 
-    file: str
-    analysis: str = ""
-    exposure: str = ""
-    stratum: str = ""
-    level: str = ""
-    item: str = ""
-    column: str
-    reason: Reason
+    file: Annotated[str, "file the cell is missing from"]
+    analysis: Annotated[str, "its analysis; of a descriptive table the table"] = ""
+    exposure: Annotated[str, "its exposure; of a descriptive table the variable"] = ""
+    stratum: Annotated[str, "its stratum; of a descriptive table the group"] = ""
+    level: Annotated[str, "its level"] = ""
+    item: Annotated[str, "its step, cut point, series or estimand, where it has one"] = ""
+    column: Annotated[str, "the column that is empty"]
+    reason: Annotated[Reason, "why: one of the reasons below"]
