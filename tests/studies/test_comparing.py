@@ -151,34 +151,56 @@ def test_rows_without_a_counterpart_are_counted(base: Run) -> None:
 # ---------------------------------------------------------------- small counts
 
 
-def one_more(run: Run, k: int) -> Run:
-    """The run with one person more in a category, and another smallest count."""
-    rows = tuple(
-        replace(e, n=e.n + 1) if (e.exposure, e.level) == ("volume", "Q2") and e.n else e for e in run.results.estimates
-    )
-    study = replace(run.study, settings=replace(run.study.settings, min_cell=k))
-    return replace(run, study=study, results=replace(run.results, estimates=rows))
+def with_three_more(k: int) -> tuple[Run, Run]:
+    """A run and one in which three more people of the lowest activity have the outcome."""
+    data, more = cohort(), cohort()
+    chosen = more.index[(more["age"] >= 40) & (more["activity"] == 1) & (more["outcome"] == 0)][:3]
+    more.loc[chosen, "outcome"] = 1
+    table = declared(settings={"min_cell": k})
+    return run_of(table, data), run_of(table, more)
 
 
-def test_counts_that_would_give_a_small_one_are_hidden_everywhere(base: Run, tmp_path: Path) -> None:
-    made = compare(base, one_more(base, 5), out=tmp_path / "out")
+def events_of(run: Run) -> int:
+    found = [e.events for e in run.results.estimates if (e.exposure, e.level) == ("activity_group", "Low")]
+    assert found[0] is not None
+    return found[0]
+
+
+def test_counts_that_would_give_a_small_one_are_hidden_everywhere(tmp_path: Path) -> None:
+    a, b = with_three_more(5)
+    made = compare(a, b, out=tmp_path / "out")
     assert made.counts_hidden
     assert not made.flow_hidden
-    assert "would give a count of 1 to 4 people" in made.summary
-    n = next(e.n for e in base.results.estimates if (e.exposure, e.level) == ("volume", "Q2"))
+    assert "counts of the categories beside each other would give a count of 1 to 4 people" in made.summary
     assert {r.n_a for r in made.rows} | {r.events_b for r in made.rows} == {None}
     words = re.sub(r"<(svg|style|script).*?</\1>|<[^>]*>", " ", page(tmp_path), flags=re.DOTALL)
-    for number in (n, n + 1):  # type: ignore[operator]
+    assert events_of(b) == events_of(a) + 3
+    for number in (events_of(a), events_of(b)):
         assert not re.search(rf"(?<![\w.]){number}(?![\w.])", made.summary + words)
     with (tmp_path / "out" / "comparison.csv").open() as file:
-        assert {row["n_a"] for row in csv.DictReader(file)} == {""}
+        assert {row["events_a"] for row in csv.DictReader(file)} == {""}
 
 
-def test_without_a_smallest_count_they_are_shown(base: Run) -> None:
-    made = compare(base, one_more(base, 0))
+def test_without_a_smallest_count_they_are_shown() -> None:
+    a, b = with_three_more(0)
+    made = compare(a, b)
     assert not made.counts_hidden
     assert "Disclosure" not in made.summary
-    assert {r.n_a for r in made.rows} != {None}
+    assert (events_of(a), events_of(b)) in {(r.events_a, r.events_b) for r in made.rows}
+    assert re.search(r"the first: main volume Q\d: \d+ events in A, \d+ in B", made.summary)
+
+
+def test_of_exact_rows_only_what_may_be_published_is_compared(tmp_path: Path) -> None:
+    data = cohort()
+    data.loc[data.index[data["activity"] == 3][3:], "activity"] = 2  # at most three people are left with high activity
+    table = declared(settings={"min_cell": 5})
+    run = run_of(table, data)
+    assert any(e.n is not None and 0 < e.n < 5 for e in run.results.estimates)
+    write(run, tmp_path / "exact", numbers_only=True, exact_numbers=True)
+    for thing in (run, tmp_path / "exact"):
+        made = compare(thing, thing)
+        assert not [r for r in made.rows for n in (r.n_a, r.events_a) if n is not None and 0 < n < 5]
+        assert states(made)["counts"] == "unknown"
 
 
 def test_a_flow_that_differs_by_few_is_hidden_and_its_step_still_named(base: Run) -> None:

@@ -313,4 +313,4 @@ def test_a_simulated_run_is_simulated_again(tmp_path: Path) -> None:
 def test_a_rerun_needs_data(finished: Path) -> None:
     said = json.loads((finished / "manifest.json").read_text())
     with pytest.raises(UsageFault, match="needs the data"):
-        rerun(finished, said, data=None, days=None, simulation=None, jobs=1, progress=lambda *_: None)
+        rerun(finished, said, data=None, days=None, simulation=None, released=(), jobs=1, progress=lambda *_: None)

@@ -21,6 +21,14 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     verify.add_argument("--data", type=Path, metavar="FILE", help="run again on these data and compare every output")
     verify.add_argument("--days", type=Path, metavar="FILE", help="the table of days, for a study that read one")
     verify.add_argument("--study", type=Path, metavar="STUDY.toml", help="hold the declaration against the run's too")
+    verify.add_argument(
+        "--released",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="an earlier release that the run was made beside (may be given again)",
+    )
     verify.add_argument("--rerun", action="store_true", help="simulate the extract of a simulated run again, and run")
     verify.add_argument("--jobs", type=positive, default=1, metavar="N", help="analyses side by side (default 1)")
     verify.set_defaults(command=_verify, when_stopped="nothing is left of the rerun")
@@ -39,6 +47,7 @@ def _verify(arguments: argparse.Namespace) -> int:
             data=arguments.data,
             days=arguments.days,
             study=study,
+            released=arguments.released,
             rerun_simulated=arguments.rerun,
             jobs=arguments.jobs,
             progress=progress,

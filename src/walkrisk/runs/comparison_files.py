@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from walkrisk.accounts.account import Drawing
 from walkrisk.estimates.numbers import fixed, ratio_interval
 from walkrisk.estimates.pairs import Agreement, Pair, agreement, close
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.comparison import DifferencePoint, PairRow, RatioMark, difference_figure, paired_figure
 from walkrisk.figures.fonts import page_font
-from walkrisk.figures.render import FORMATS
+from walkrisk.figures.render import FORMATS, Figure
 from walkrisk.figures.render import render as picture
 from walkrisk.figures.svg import inline
 from walkrisk.reports.files import MANIFEST, finished_folder, rows_to_csv, write_all
@@ -111,6 +110,17 @@ def _cut_pairs(made: Comparison) -> list[CutPair]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Picture:
+    """A figure with what stands below it and what a reader is told who cannot see it."""
+
+    id: str
+    title: str
+    caption: str
+    figure: Figure
+    alt: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Chosen:
     """The pairs of a picture, with what they are."""
 
@@ -118,7 +128,7 @@ class _Chosen:
     title: str
 
 
-def _drawings(made: Comparison, names: _Names) -> Iterator[Drawing]:
+def _drawings(made: Comparison, names: _Names) -> Iterator[_Picture]:
     ratios = _of_one_variance(made, names)
     if not ratios:
         return
@@ -150,7 +160,7 @@ def _chosen(ratios: tuple[Pair, ...], names: _Names) -> _Chosen:
     return _Chosen(tuple(p for i, p in enumerate(ratios) if i in largest), title)
 
 
-def _paired_drawing(made: Comparison, names: _Names, chosen: _Chosen) -> Drawing:
+def _paired_drawing(made: Comparison, names: _Names, chosen: _Chosen) -> _Picture:
     rows: list[PairRow] = []
     group = ""
     for p in chosen.pairs:
@@ -168,10 +178,10 @@ def _paired_drawing(made: Comparison, names: _Names, chosen: _Chosen) -> Drawing
         f"difference: {names.row(most.a)}, {_text(most.a)} in {a} and {_text(most.b)} in {b}."
     )
     caption = f"{a} above (filled square), {b} below (open circle), each with its confidence interval."
-    return Drawing("comparison_pairs", chosen.title, caption, figure, alt=alt)
+    return _Picture("comparison_pairs", chosen.title, caption, figure, alt)
 
 
-def _difference_drawing(made: Comparison, names: _Names, ratios: tuple[Pair, ...], limits: Agreement) -> Drawing:
+def _difference_drawing(made: Comparison, names: _Names, ratios: tuple[Pair, ...], limits: Agreement) -> _Picture:
     points = [
         DifferencePoint(
             mean=math.sqrt(p.a.estimate * p.b.estimate),
@@ -197,7 +207,7 @@ def _difference_drawing(made: Comparison, names: _Names, ratios: tuple[Pair, ...
         "describe these points and are no limits for others."
     )
     alt = f"Points of {b} over {a} against the geometric mean of both. {said}."
-    return Drawing("comparison_differences", "Differences against means", caption, figure, alt=alt)
+    return _Picture("comparison_differences", "Differences against means", caption, figure, alt)
 
 
 def _mark(e: Estimate) -> RatioMark:
@@ -213,7 +223,7 @@ def _ci(names: _Names) -> str:
     return f"{100 * levels.pop():g}% CI" if len(levels) == 1 else "CI"
 
 
-def _block(drawing: Drawing, number: int, svg: str | bytes) -> FigureBlock:
+def _block(drawing: _Picture, number: int, svg: str | bytes) -> FigureBlock:
     content = svg.encode() if isinstance(svg, str) else svg
     return FigureBlock(
         id=drawing.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from walkrisk.reports.intact import SHOWN, kept_manifest
 from walkrisk.reports.manifest import CODE, DataSource, environment
 from walkrisk.runs.compute import Progress
 from walkrisk.runs.reading import read_data, simulated_extract, source_of
+from walkrisk.runs.releases import read_releases
 from walkrisk.runs.run import (
+    DISCLOSURE_FILE,
     PUBLISHED_FILE,
     SIMULATION_FILE,
     STUDY_FILE,
@@ -86,15 +88,18 @@ def rerun(
     data: Path | None,
     days: Path | None,
     simulation: Path | None,
+    released: Sequence[Path],
     jobs: int,
     progress: Progress,
 ) -> Rerun:
     """Carry the study in a folder out again, beside it, and compare every output; nothing of it is left.
 
-    `simulation` is the study.toml beside whose simulation.toml the extract is simulated again, without `data`.
-    Raises UsageFault if the folder's study cannot be read or nothing can be written beside it, and what a run raises.
+    `simulation` is the study.toml beside whose simulation.toml the extract is simulated again, without `data`;
+    `released` are the folders of earlier releases that the run was made beside. Raises UsageFault if the folder's
+    study cannot be read or nothing can be written beside it, and what a run raises.
     """
     study = study_in(folder)
+    releases = read_releases(released)
     attached = texts_in(folder, (PUBLISHED_FILE,))
     if data is None:
         if simulation is None:
@@ -113,7 +118,7 @@ def rerun(
             made = carry_out(
                 study, extract, _source(extract, said), attached=attached, out=out, jobs=jobs, progress=progress
             )
-            made = replace(made, declarations=said.get("declarations", {}))
+            made = replace(made, declarations=said.get("declarations", {}), releases=releases)
             write(made, out, progress=progress, **_asked(said))
             return compare_folders(folder, said, out)
     except PermissionError:
@@ -172,5 +177,6 @@ def _source(extract: Extract, said: Mapping[str, Any]) -> DataSource:
 
 def _asked(said: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the run that writing takes; those of an earlier version are seen from its files."""
-    options = said.get("options") or {"numbers_only": PAGE not in said["files"]}
-    return {name: bool(options[name]) for name in ("numbers_only", "exact_numbers") if name in options}
+    options = said.get("options") or {}
+    seen = {"numbers_only": PAGE not in said["files"], "exact_numbers": DISCLOSURE_FILE not in said["files"]}
+    return {name: bool(options.get(name, default)) for name, default in seen.items()}

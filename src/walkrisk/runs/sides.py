@@ -17,6 +17,7 @@ from walkrisk.estimates.withheld import RATIOS
 from walkrisk.reports.files import MANIFEST, rows_from_csv
 from walkrisk.reports.intact import kept_manifest, kind_of, sha256_of
 from walkrisk.reports.manifest import environment
+from walkrisk.runs.protecting import protect
 from walkrisk.runs.rerunning import study_in
 from walkrisk.runs.run import Run
 from walkrisk.studies.study import Study
@@ -29,6 +30,7 @@ NO_ROWS = Results(**dict.fromkeys(ROW_TYPES, ()))
 class Side:
     """What is compared: a run (with its study) or a publication (with its numbers).
 
+    `results` are what may be published: exact rows (a run in hand, a folder with exact numbers) are protected first.
     `print` is a hash of the manifest or the publication's file, "" for a run in hand; `data` what the manifest says of
     the data.
     """
@@ -61,7 +63,7 @@ def side_of(thing: str | Path | Run) -> Side:
     if isinstance(thing, Run):
         return Side(
             title=thing.study.study.title,
-            results=thing.results,
+            results=_publishable(thing.study, thing.results),
             study=thing.study,
             data={"sha256": thing.source.sha256, "rows": thing.source.rows, "days": thing.source.days},
             environment=environment(),
@@ -90,15 +92,21 @@ def _folder(folder: Path) -> Side:
             raise UsageFault(
                 f"{path} cannot be read as what a run leaves ({error}); run that study again with this walkrisk."
             ) from None
+    exact = bool((said.get("options") or {}).get("exact_numbers", True))  # earlier versions left no other
     return Side(
         title=study.study.title,
-        results=Results(**rows),
+        results=_publishable(study, Results(**rows)) if exact else Results(**rows),
         study=study,
         data=said["data"],
         environment=said.get("environment", {}),
         simulated=bool(said["simulated"]),
         print=sha256_of(folder / MANIFEST),
     )
+
+
+def _publishable(study: Study, results: Results) -> Results:
+    """What may be published of exact rows."""
+    return protect(study, results).results
 
 
 def published_estimates(published: Published, run: Side) -> tuple[Estimate, ...]:

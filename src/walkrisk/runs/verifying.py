@@ -11,6 +11,7 @@ from typing import Any
 from walkrisk.declarations import as_table
 from walkrisk.errors import StudyFault, UsageFault
 from walkrisk.reports.intact import SHOWN, folder_differences, is_sealed, kept_manifest, kind_of, sha256_of
+from walkrisk.reports.manifest import SEAL
 from walkrisk.runs.compute import Progress, silent
 from walkrisk.runs.declared_differences import declared_differences, key_list
 from walkrisk.runs.rerunning import Rerun, other_versions, rerun
@@ -74,6 +75,7 @@ def verify(
     data: str | Path | None = None,
     days: str | Path | None = None,
     study: str | Path | None = None,
+    released: Sequence[str | Path] = (),
     rerun_simulated: bool = False,
     jobs: int = 1,
     progress: Progress = silent,
@@ -82,15 +84,18 @@ def verify(
 
     Without more, hashes only: every file there, none changed, none too many, the manifest as it was. `data` and `days`
     must be the files the manifest has the hashes of, or nothing is rerun; `study`, the study.toml, is held against the
-    study that was carried out. `rerun_simulated` simulates the extract of a simulated run again, by the
-    simulation.toml beside `study`. The rerun is made in a folder beside, which is removed. Raises UsageFault if the
-    folder holds no manifest or cannot be rerun as asked, and what a run raises.
+    study that was carried out; `released` are the folders of earlier releases that the run was made beside.
+    `rerun_simulated` simulates the extract of a simulated run again, by the simulation.toml beside `study`. The rerun
+    is made in a folder beside, which is removed. Raises UsageFault if the folder holds no manifest or cannot be rerun
+    as asked, and what a run raises.
     """
     folder = Path(folder).absolute()
     said = kept_manifest(folder)
     kind = kind_of(said)
     data, days, study = (None if p is None else Path(p) for p in (data, days, study))
+    wanted = data is not None or rerun_simulated
     _check_asked(kind, said, data=data, days=days, study=study, rerun_simulated=rerun_simulated)
+    earlier = _earlier(said, [Path(r) for r in released]) if wanted else []
     differences = list(folder_differences(folder, said))
     remarks = [] if is_sealed(said) else [f"{folder.name} was left by an earlier walkrisk, whose manifest has no hash."]
     if kind == "run":
@@ -100,11 +105,13 @@ def verify(
         found, noted = _declared_differences(folder, said, study)
         inputs, remarks = inputs + found, remarks + noted
     again = None
-    if data is not None or rerun_simulated:
+    if wanted:
         if differences or inputs:
             remarks.append("Nothing was run again: that would compare other things than the manifest names.")
         else:
-            again = rerun(folder, said, data=data, days=days, simulation=study, jobs=jobs, progress=progress)
+            again = rerun(
+                folder, said, data=data, days=days, simulation=study, released=earlier, jobs=jobs, progress=progress
+            )
     if again is None and (others := other_versions(said)):
         remarks.append(f"Made with other versions than are installed here: {'; '.join(others)}.")
     return Verification(
@@ -145,6 +152,20 @@ def _check_asked(
             )
     if faults:
         raise UsageFault(faults)
+
+
+def _earlier(said: Mapping[str, Any], released: Sequence[Path]) -> list[Path]:
+    """The folders of the earlier releases that a run was made beside, in its order. Raises UsageFault if not those."""
+    prints: list[str] = list((said.get("options") or {}).get("released", []))
+    folders = {str(kept_manifest(folder).get(SEAL)): folder for folder in released}
+    if set(folders) != set(prints):
+        raise UsageFault(
+            f"This run was made beside {len(prints)} earlier release(s), which the rerun needs; give their folders, as "
+            "they were, and no others with --released."
+            if prints
+            else "This run was made beside no earlier release; leave --released out."
+        )
+    return [folders[print_] for print_ in prints]
 
 
 def _study_differences(folder: Path, said: Mapping[str, Any]) -> Iterator[str]:
