@@ -29,11 +29,11 @@ from walkrisk.errors import UsageFault
 from walkrisk.estimates.numbers import count
 from walkrisk.estimates.results import HistogramBin
 from walkrisk.estimates.rows import CurvePoint
-from walkrisk.figures import curves, scales
+from walkrisk.figures import curve_panel, scales
 from walkrisk.figures.curves import CurvePanel, dose_response_figure
 from walkrisk.figures.flow import flow_figure
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
-from walkrisk.figures.render import FORMATS, STAMP, WIDTH_IN, render, styled, text_width, wrap
+from walkrisk.figures.render import FORMATS, STAMP, WIDTH_IN, Width, render, styled, text_width, wrap
 
 LONG = "A label of sixty characters, as long as labels of rows come!"
 
@@ -334,20 +334,20 @@ def test_tails_of_a_curve_start_where_the_outer_percents_of_people_do() -> None:
     panel = replace(
         PANEL, bins=bins({0: 1, 30: 49, 60: 49, 90: 1}), points=[point(x, 1, 1, 1) for x in (10, 50, 80, 100)]
     )
-    assert curves._central(panel) == (30.0, 90.0)
-    x = curves._curve(panel)[0]
-    assert [(x[s].tolist(), c) for s, c in curves._parts(x, (30.0, 90.0))] == [
+    assert curve_panel.central_of(panel) == (30.0, 90.0)
+    x = curve_panel.curve_of(panel)[0]
+    assert [(x[s].tolist(), c) for s, c in curve_panel.parts_of(x, (30.0, 90.0))] == [
         ([50, 80], True),
         ([10, 50], False),
         ([80, 100], False),
     ]
-    assert curves._central(replace(PANEL, bins=())) == (-math.inf, math.inf)
+    assert curve_panel.central_of(replace(PANEL, bins=())) == (-math.inf, math.inf)
 
 
 def test_a_wide_band_leaves_the_panel_but_the_curve_stays() -> None:
     figure = dose_response_figure([replace(PANEL, points=points(0.05))])
     bottom, top = figure.axes[1].get_ylim()
-    low, high = curves._central(PANEL)
+    low, high = curve_panel.central_of(PANEL)
     inside = [p for p in PANEL.points if low <= p.x <= high]
     assert bottom < min(p.estimate for p in inside) <= 1 < top
     bands = [c for c in figure.axes[1].collections if isinstance(c, PolyCollection)]
@@ -457,6 +457,12 @@ def test_marks_are_seen_on_the_pale_ground(tmp_path: Path) -> None:
         assert blue > 0.5 > red
 
 
-def test_more_columns_than_the_page_holds_widen_it() -> None:
-    assert FIGURES["joint groups"]().get_size_inches()[0] == pytest.approx(WIDTH_IN)
-    assert FIGURES["three panels"]().get_size_inches()[0] > WIDTH_IN
+def test_panels_that_the_page_does_not_hold_stand_below_one_another() -> None:
+    def tops(width: Width) -> list[float]:
+        rows = [ForestRow(label="Q2", cells=(replace(cell(0.9, 0.8, 1.0), counts=""),) * 3)]
+        axes = forest_figure(rows, panels=["Steps", "Cadence", "Minutes"], width=width).axes
+        return [round(a.get_position().y1, 6) for a in axes]
+
+    assert len(set(tops("double"))) == 1
+    assert len(set(tops("single"))) == 3
+    assert words(FIGURES["three panels"]()).count("Algorithm 0") == 2  # with counts no more than two side by side

@@ -157,7 +157,7 @@ def _forest(view: View, declared: Benchmarks, exposures: Sequence[str], strata: 
         cells = tuple(_cell(view, _row(view, declared.id, e, stratum)) for e in exposures)
         rows.append(ForestRow(label=f"Without {_called(view, declared, stratum)}", cells=cells))
     panels = [f"{view.label(e)}: {view.category(e, view.headline(e))}" for e in exposures]
-    figure = forest_figure(rows, panels=panels, simulated=view.simulated, label_header="")
+    figure = forest_figure(rows, panels=panels, simulated=view.simulated, width=view.width, label_header="")
     caption = "Ratios of the main model, and of the same model on the same people without the covariates named."
     return Drawing(f"{declared.id}_forest", declared.title, caption, figure)
 
@@ -193,6 +193,7 @@ def contour_account(view: View, declared: Contours) -> Account:
             key=[name_of(view, c) for c in covariates],
             lines=lines,
             simulated=view.simulated,
+            width=view.width,
         )
         drawings = (Drawing(f"{declared.id}_figure", declared.title, _caption(view, panels, covariates), figure),)
     return Account(

@@ -101,8 +101,11 @@ def _heat_map(view: View, declared: ConfounderArray, exposure: str) -> Drawing:
         y_label=f"Prevalence in {view.reference(exposure)}",
         key="Framed and bold: the interval holds 1." + (" Grey: impossible." if impossible else ""),
         simulated=view.simulated,
+        width=view.width,
     )
-    return Drawing(f"{declared.id}_{exposure}_figure", f"{declared.title}: {view.label(exposure)}", caption, figure)
+    about = f"{view.label(exposure)}, {view.category(exposure, level)}."
+    title = f"{declared.title}: {view.label(exposure)}"
+    return Drawing(f"{declared.id}_{exposure}_figure", title, caption, figure, about=about)
 
 
 def _table(view: View, declared: ConfounderArray, exposure: str) -> Table:

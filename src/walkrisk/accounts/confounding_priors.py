@@ -39,7 +39,7 @@ def probabilistic_account(view: View, declared: Declared) -> Account:
     )
     figures: tuple[Drawing, ...] = ()
     if panels:
-        figure = panel_figure(panels, columns=min(2, len(panels)), simulated=view.simulated)
+        figure = panel_figure(panels, columns=min(2, len(panels)), simulated=view.simulated, width=view.width)
         figures = (Drawing(f"{declared.id}_figure", declared.title, caption, figure),)
     return Account(
         id=declared.id,

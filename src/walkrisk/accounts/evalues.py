@@ -32,7 +32,7 @@ def evalue_account(view: View, declared: EValueCurves) -> Account:
             "is above 1, so that its interval leaves out no association. The curve is shown between the 1st and the "
             "99th percentile of people."
         )
-        figure = panel_figure(panels, columns=min(2, len(panels)), simulated=view.simulated)
+        figure = panel_figure(panels, columns=min(2, len(panels)), simulated=view.simulated, width=view.width)
         drawings = (Drawing(f"{declared.id}_figure", declared.title, caption, figure),)
     return Account(
         id=declared.id,

@@ -290,6 +290,7 @@ def _drawing(view: View, declared: OtherForms, exposures: Sequence[str]) -> Draw
         made,
         panels=panels,
         simulated=view.simulated,
+        width=view.width,
         text_header="Ratio (CI)",
         x_label=f"Ratio ({100 * view.study.settings.conf_level:g}% CI), log scale",
     )

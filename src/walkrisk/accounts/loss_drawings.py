@@ -28,7 +28,7 @@ def drawings(view: View, declared: LossWeights) -> Iterator[Drawing]:
             f"{title_of(declared)}: distribution of the weights",
             "Share of the people followed up in each category of the exposure by their weight. Bins with few people "
             "are joined with their neighbours.",
-            panel_figure(panels, columns=min(2, len(panels)), simulated=view.simulated),
+            panel_figure(panels, columns=min(2, len(panels)), simulated=view.simulated, width=view.width),
         )
     rows = _love_rows(view, declared)
     if rows:
@@ -37,7 +37,8 @@ def drawings(view: View, declared: LossWeights) -> Iterator[Drawing]:
             f"{title_of(declared)}: balance of those followed up against everyone eligible",
             "Absolute standardised differences between those followed up and everyone eligible, before weighting and "
             "with weights that are not stabilised (the inverse chance, cut off alike).",
-            love_figure(rows, simulated=view.simulated),
+            love_figure(rows, simulated=view.simulated, width=view.width),
+            about=f"Loss to follow-up in the analysis of {view.named}.",
         )
 
 

@@ -196,4 +196,9 @@ def _drawings(view: View, declared: MisclassifiedOutcome, followed: Sequence[str
         caption = "Distribution over draws of the ratio corrected for misclassification, without random error" + (
             "; pairs of sensitivity and specificity that agree with the lowest and the highest kappa." if pairs else "."
         )
-        yield Drawing(f"figure_{declared.id}", declared.title, caption, panel_figure(panels, simulated=view.simulated))
+        yield Drawing(
+            f"figure_{declared.id}",
+            declared.title,
+            caption,
+            panel_figure(panels, simulated=view.simulated, width=view.width),
+        )

@@ -24,8 +24,8 @@ def drawings(view: View, declared: Imputation) -> Iterator[Drawing]:
             "set: of the numbers themselves, of the place of an ordinal level, of the indicator of the higher or "
             "commonest level. Chains that have mixed run through one another without a trend."
         )
-        figure = panel_figure(traces, columns=4, simulated=view.simulated, height_in=1.0)
-        yield Drawing(f"{declared.id}_traces", f"{title}: chains", caption, figure)
+        figure = panel_figure(traces, columns=4, simulated=view.simulated, width=view.width, height_in=1.0)
+        yield Drawing(f"{declared.id}_traces", f"{title}: chains", caption, figure, about=_about(view))
     shares = list(_distribution_panels(view, declared))
     if shares:
         caption = (
@@ -33,16 +33,21 @@ def drawings(view: View, declared: Imputation) -> Iterator[Drawing]:
             "1st and 99th percentile of the known, shares of levels. The two may differ where values are missing at "
             "random given other variables. Bins and levels of few people are not shown."
         )
-        figure = panel_figure(shares, columns=3, simulated=view.simulated, height_in=1.3)
-        yield Drawing(f"{declared.id}_distributions", f"{title}: known and imputed values", caption, figure)
+        figure = panel_figure(shares, columns=3, simulated=view.simulated, width=view.width, height_in=1.3)
+        name = f"{declared.id}_distributions"
+        yield Drawing(name, f"{title}: known and imputed values", caption, figure, about=_about(view))
     scans = [p for d in declared.deltas for e in view.followed for p in _scan_panel(view, declared, d, e)]
     if scans:
         caption = (
             "The pooled ratio with its interval when imputed values are shifted from what is at random. Broken "
             "vertical lines mark where the ratio, or the limit of its interval, reaches no association."
         )
-        figure = panel_figure(scans, columns=min(2, len(scans)), simulated=view.simulated)
+        figure = panel_figure(scans, columns=min(2, len(scans)), simulated=view.simulated, width=view.width)
         yield Drawing(f"{declared.id}_shifts", f"{title}: not at random", caption, figure)
+
+
+def _about(view: View) -> str:
+    return f"Imputation for the analysis of {view.named}."
 
 
 def _trace_panels(view: View, declared: Imputation) -> Iterator[Panel]:
@@ -90,12 +95,13 @@ def _distribution_panels(view: View, declared: Imputation) -> Iterator[Panel]:
             )
             for i, (name, some) in enumerate(groups)
         ]
-        named = (variable.levels or {}) if variable else {}
+        named = (variable.levels if variable else None) or YES_OR_NO
         levels = [named.get(int(float(p.level)), p.level) for p in groups[0][1]]
         short = levels if len(levels) <= 3 else [p.level for p in groups[0][1]]
         yield Panel(title=title, x_label="Level", y_label="Share", marks=marks, x_names=short)
 
 
+YES_OR_NO = {0: "No", 1: "Yes"}  # levels of a variable of 0 and 1 that has no names for them
 GROUPS = (("known", "Known"), ("imputed", "Imputed"))
 
 

@@ -351,6 +351,7 @@ def _curve(view: View, declared: Multiverse, exposure: str) -> Drawing | None:
     return Drawing(
         id=f"{declared.id}_{exposure}",
         title=title,
+        about=f"{view.label(exposure)}, {view.category(exposure, view.headline(exposure))}.",
         caption=(
             f"{count(len(rows))} specifications in the order of their ratios, with their intervals. Below, the darker, "
             "the more of the neighbouring specifications took an option; diamonds and the vertical line mark the main "
@@ -366,6 +367,7 @@ def _curve(view: View, declared: Multiverse, exposure: str) -> Drawing | None:
             y_label="Ratio (log scale)",
             title=title,
             simulated=view.simulated,
+            width=view.width,
         ),
     )
 
@@ -385,5 +387,7 @@ def _shares_drawing(view: View, declared: Multiverse, exposures: Sequence[str]) 
         id=f"{declared.id}_variance",
         title=title,
         caption="Shares of the variance of the log ratios over all specifications that go with each decision.",
-        figure=shares_figure(names, shown, x_label="Share of variance, %", title=title, simulated=view.simulated),
+        figure=shares_figure(
+            names, shown, x_label="Share of variance, %", title=title, simulated=view.simulated, width=view.width
+        ),
     )

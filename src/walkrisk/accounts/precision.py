@@ -186,7 +186,7 @@ def _drawing(view: View, declared: Power, exposures: Sequence[str]) -> Drawing:
             )
         )
     caption = "The share of studies of this design that would tell a true ratio from 1."
-    figure = panel_figure(panels, simulated=view.simulated)
+    figure = panel_figure(panels, simulated=view.simulated, width=view.width)
     return Drawing(f"figure_{declared.id}", declared.title, caption, figure)
 
 

@@ -176,7 +176,7 @@ def _left_out_drawing(view: View, declared: LeaveOneOut, exposures: Sequence[str
             heading = variable
         made.append(ForestRow(label=level, cells=tuple(cell(view, e) for e in cells)))
     panels = [f"{view.label(e)}: {view.category(e, view.headline(e))}" for e in exposures]
-    figure = forest_figure(made, panels=panels, simulated=view.simulated, x_label=x_label(view))
+    figure = forest_figure(made, panels=panels, simulated=view.simulated, width=view.width, x_label=x_label(view))
     caption = "Adjusted ratios of the main model without each level in turn."
     return Drawing(f"figure_{declared.id}", declared.title, caption, figure)
 

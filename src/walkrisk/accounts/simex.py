@@ -159,7 +159,12 @@ def _simex_drawings(view: View, declared: Simex, followed: Sequence[str]) -> Ite
             "Mean adjusted ratios (dots) by the size of the error in the exposure, from its own on; curves are the "
             "functions that were fitted to them and read off at no error."
         )
-        yield Drawing(f"figure_{declared.id}", declared.title, caption, panel_figure(panels, simulated=view.simulated))
+        yield Drawing(
+            f"figure_{declared.id}",
+            declared.title,
+            caption,
+            panel_figure(panels, simulated=view.simulated, width=view.width),
+        )
     if declared.curve:
         caption = (
             f"Adjusted ratios along a restricted cubic spline with {100 * view.study.settings.conf_level:g}% limits, "
@@ -173,7 +178,7 @@ def _simex_drawings(view: View, declared: Simex, followed: Sequence[str]) -> Ite
                 f"figure_{declared.id}_curve",
                 f"{declared.title}: curves",
                 caption,
-                panel_figure(curves, simulated=view.simulated),
+                panel_figure(curves, simulated=view.simulated, width=view.width),
             )
 
 

@@ -81,7 +81,7 @@ def _drawing(view: View, main: Beside, beside: Sequence[Beside], title: str, not
         rows.append(ForestRow(label=group))
         rows += [ForestRow(label=b.label, cells=tuple(_cell(view, e) for e in b.cells)) for b in lines]
     panels = [f"{view.label(e)}: {view.category(e, view.headline(e))}" for e in view.followed]
-    figure = forest_figure(rows, panels=panels, simulated=view.simulated, label_header="")
+    figure = forest_figure(rows, panels=panels, simulated=view.simulated, width=view.width, label_header="")
     return Drawing(f"figure_{ID}", title, note, figure)
 
 

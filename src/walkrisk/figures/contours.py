@@ -11,8 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from walkrisk.estimates.numbers import fixed
 from walkrisk.figures import render as r
+from walkrisk.figures import spoken
+from walkrisk.figures.drawn import remembered
 from walkrisk.figures.scales import ratio_ticks, tick_texts
+from walkrisk.figures.svg import Tip
 
 Kind = Literal["contour", "estimate", "limit"]
 
@@ -22,6 +26,7 @@ _PLOT_IN = 2.5
 _KEY_ROW_IN, _HANDLE_IN = 0.185, 0.32
 _CLEAR_IN = 0.2  # between labels along the diagonal
 _EDGE_IN = 0.14  # of a label from the frame
+_TIP_IN = 0.16
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.9}
 _DOT = "#D55E00"
 _STYLES: dict[str, dict[str, Any]] = {
@@ -60,6 +65,7 @@ class ContourPanel:
     largest: float
 
 
+@remembered
 def contour_figure(
     panels: Sequence[ContourPanel],
     *,
@@ -69,32 +75,50 @@ def contour_figure(
     lines: Sequence[tuple[Kind, str]] = (),
     simulated: bool = False,
     title: str = "",
+    width: r.Width = "double",
 ) -> Figure:
-    """Panels two in a row, below them what the `lines` are and the names of the numbered dots (`key`, from 1)."""
+    """Panels two in a row (one on a single column).
+
+    Below them stands what the `lines` are, and the names of the numbered dots (`key`, from 1).
+    """
     with r.styled():
-        width = (r.WIDTH_IN - 2 * r.MARGIN_IN - _BETWEEN_IN) / 2
-        plot = min(_PLOT_IN, width - _LEFT_IN - _RIGHT_IN)
-        titles = [r.wrap(p.title, width, r.TEXT_PT, bold=True) for p in panels]
-        x_lines, y_lines = r.wrap(x_label, width), r.wrap(y_label, plot)
-        rows = [range(i, min(i + 2, len(panels))) for i in range(0, len(panels), 2)]
+        columns, room = (1 if width == "single" else 2), r.WIDTHS_IN[width] - 2 * r.MARGIN_IN
+        across = (room - (columns - 1) * _BETWEEN_IN) / columns
+        plot = min(_PLOT_IN, across - _LEFT_IN - _RIGHT_IN)
+        titles = [r.wrap(p.title, across, r.TEXT_PT, bold=True) for p in panels]
+        x_lines, y_lines = r.wrap(x_label, across), r.wrap(y_label, plot)
+        rows = [range(i, min(i + columns, len(panels))) for i in range(0, len(panels), columns)]
         heads = [max(len(titles[i]) for i in row) * r.line_in(r.TEXT_PT) + _TITLE_GAP_IN for row in rows]
         foot = _NUMBERS_IN + len(x_lines) * r.line_in(r.TEXT_PT)
-        below = list(_key_rows(lines, key))
+        below = list(_key_rows(lines, key, room))
         content = sum(heads) + (plot + foot + _BETWEEN_IN / 2) * len(rows) + len(below) * _KEY_ROW_IN + r.MARGIN_IN
-        figure = r.page(content, title=title, simulated=simulated)
+        figure = r.page(content, title=title, simulated=simulated, width_in=r.WIDTHS_IN[width])
         top = content
         for row, head in zip(rows, heads, strict=True):
             for i in row:
-                left = r.MARGIN_IN + (i - row.start) * (width + _BETWEEN_IN)
+                left = r.MARGIN_IN + (i - row.start) * (across + _BETWEEN_IN)
                 r.put(figure, left, top - (head - _TITLE_GAP_IN) / 2, titles[i], bold=True)
                 ax = r.axes_at(figure, left + _LEFT_IN, top - head - plot, plot, plot)
                 _draw(ax, panels[i], plot)
                 ax.set_ylabel("\n".join(y_lines), labelpad=2)
                 middle = top - head - plot - _NUMBERS_IN - len(x_lines) * r.line_in(r.TEXT_PT) / 2
                 r.put(figure, left + _LEFT_IN + plot / 2, middle, x_lines, align="center")
+                figure.tips += _tips(panels[i], (left + _LEFT_IN, top - head - plot, plot), key)
             top -= head + plot + foot + _BETWEEN_IN / 2
         _put_key(figure, below)
+        figure.alt = spoken.of_contours(panels, key=key, x_label=x_label, y_label=y_label)
     return figure
+
+
+def _tips(panel: ContourPanel, place: tuple[float, float, float], key: Sequence[str]) -> Iterator[Tip]:
+    """Around each dot its covariate and both associations."""
+    left, bottom, plot = place
+    per_in, half = plot / math.log(panel.largest), _TIP_IN / 2
+    for mark in panel.marks:
+        if max(mark.x, mark.y) <= panel.largest and mark.number <= len(key):
+            x, y = (math.log(max(v, 1.0)) * per_in - half for v in (mark.x, mark.y))
+            text = f"{mark.number}, {key[mark.number - 1]}: {fixed(mark.x, 2)} across, {fixed(mark.y, 2)} up"
+            yield Tip(left + x, bottom + y, _TIP_IN, _TIP_IN, text)
 
 
 def _draw(ax: Axes, panel: ContourPanel, plot_in: float) -> None:
@@ -109,7 +133,7 @@ def _draw(ax: Axes, panel: ContourPanel, plot_in: float) -> None:
     taken: list[tuple[float, float]] = []
     per_in = plot_in / math.log(panel.largest)
     for line in sorted(panel.lines, key=lambda other: other.kind == "contour"):
-        place = _on_diagonal(line)
+        place = spoken.on_diagonal(line.x, line.y)
         if place is None:
             continue
         at = math.log(place) * per_in
@@ -126,12 +150,6 @@ def _draw(ax: Axes, panel: ContourPanel, plot_in: float) -> None:
             place, place, line.label, size=r.SMALL_PT, color=r.QUIET, ha="center", va="center", zorder=4, bbox=_PAPER
         )
     _put_marks(ax, panel, per_in, plot_in, taken)
-
-
-def _on_diagonal(line: ContourLine) -> float | None:
-    """Where a line crosses the diagonal, at which both associations are the same; None if it does not."""
-    best = min(zip(line.x, line.y, strict=True), key=lambda p: abs(math.log(p[0] / p[1])), default=None)
-    return None if best is None else math.sqrt(best[0] * best[1])
 
 
 def _put_marks(
@@ -189,9 +207,8 @@ def _crowded(at: tuple[float, float], others: Sequence[tuple[float, float]], plo
 _Entry = tuple[str, str]  # kind of line, or the number of a dot; words
 
 
-def _key_rows(lines: Sequence[tuple[str, str]], key: Sequence[str]) -> Iterator[list[_Entry]]:
+def _key_rows(lines: Sequence[tuple[str, str]], key: Sequence[str], room: float) -> Iterator[list[_Entry]]:
     """Entries below the panels, as many a row as fit; lines first, then dots."""
-    room = r.WIDTH_IN - 2 * r.MARGIN_IN
     for entries in (list(lines), [(str(i), name) for i, name in enumerate(key, start=1)]):
         row: list[_Entry] = []
         used = 0.0

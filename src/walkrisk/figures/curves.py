@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,23 +14,32 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from walkrisk.estimates.numbers import count
-from walkrisk.estimates.results import HistogramBin
-from walkrisk.estimates.rows import CurvePoint
 from walkrisk.figures import render as r
+from walkrisk.figures import spoken
+from walkrisk.figures.curve_panel import (
+    CENTRAL_PERCENT,
+    central_of,
+    curve_of,
+    parts_of,
+    percentiles,
+    x_limits_of,
+    y_limits_of,
+)
+from walkrisk.figures.curve_panel import CurvePanel as CurvePanel
+from walkrisk.figures.drawn import remembered
 from walkrisk.figures.scales import (
-    FloatArray,
     nice_step,
-    on_log_axis,
-    ratio_limits,
     ratio_ticks,
     spaced_ticks,
     tick_texts,
 )
+from walkrisk.figures.svg import Tip
 
-CENTRAL_PERCENT = (1.0, 99.0)  # of people: outside them a curve is drawn pale
+_RUG_PERCENT = tuple(float(p) for p in range(5, 100, 5))
 _PLOT_HEIGHT_IN = 2.35
 _LEFT_IN, _RIGHT_IN = 0.5, 0.58  # for the two scales; a second line of a label comes on top
-_ONE_PANEL_IN = 120 / 25.4
+_TWO_PANELS_IN = 5.0  # least width of a page that holds two
+_STRIP_IN = 0.035  # least width of a mark that tells a value
 _BARS_SHARE = 0.42  # of the height of a panel, for the tallest bar
 _NUMBERS_IN = 0.23  # below an axis
 _LABEL_IN = 0.2  # for the letter of a panel
@@ -40,27 +48,7 @@ _LABEL_IN = 0.2  # for the letter of a panel
 Lines = list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurvePanel:
-    """One curve and its histogram.
-
-    `label` is the letter of the panel. The axis runs over points and bins, and ends at `x_min` and `x_max` where they
-    are given. `note` stands below the exposure, for example the P value of a test.
-    """
-
-    exposure: str
-    unit: str = ""
-    label: str = ""
-    points: Sequence[CurvePoint] = ()
-    bins: Sequence[HistogramBin] = ()
-    reference: float | None = None
-    knots: Sequence[float] = ()
-    x_tick: float | None = None
-    x_min: float | None = None
-    x_max: float | None = None
-    note: str = ""
-
-
+@remembered
 def dose_response_figure(
     panels: Sequence[CurvePanel],
     *,
@@ -70,29 +58,38 @@ def dose_response_figure(
     y_label: str = "Risk ratio",
     conf_level: float = 0.95,
     histogram_label: str = "Participants",
+    people: Literal["histogram", "rug", "none"] = "histogram",
+    width: r.Width = "double",
     no_curve: str = "No curve could be fitted",
 ) -> Figure:
     """Curves with their confidence bands on one log scale for all panels, two panels a row, bars of people behind.
 
-    Bars of fewer than `min_cell` people are not drawn. The scale holds every ratio between the 1st and the 99th
+    Bars of fewer than `min_cell` people are not drawn. A rug marks the percentiles 5, 10, ..., 95 of people by the
+    bins, so that no mark is a person. The scale holds every ratio between the 1st and the 99th
     percentile of people; beyond them curve and band are pale, and a wide band leaves the panel.
     """
     with r.styled():
-        handles = _legend(panels, conf_level=conf_level, histogram_label=histogram_label, y_label=y_label)
-        frame = _frame(panels, handles, f"{y_label} ({100 * conf_level:g}% CI)")
+        handles = _legend(panels, people, conf_level=conf_level, histogram_label=histogram_label, y_label=y_label)
+        right = _RIGHT_IN if people == "histogram" else 2 * r.MARGIN_IN
+        frame = _frame(panels, handles, f"{y_label} ({100 * conf_level:g}% CI)", r.WIDTHS_IN[width], right)
         figure = r.page(frame.height, title=title, simulated=simulated, width_in=frame.width)
-        limits = _y_limits(panels)
+        limits = y_limits_of(panels)
         for i, panel in enumerate(panels):
             left, bottom = frame.corner(i)
             bars, axes = (r.axes_at(figure, left, bottom, frame.plot, _PLOT_HEIGHT_IN) for _ in range(2))
-            x_limits = _x_limits(panel)
-            _draw_bars(bars, panel, x_limits, min_cell=min_cell, label=histogram_label)
+            x_limits = x_limits_of(panel)
+            least = max(min_cell, 1) if people == "histogram" else math.inf
+            _draw_bars(bars, panel, x_limits, least=least, label=histogram_label)
             _scale(axes, x_limits, limits, y_lines=frame.y_lines)
             _number_x(axes, panel, x_limits, frame.plot)
             _draw_curve(axes, panel, no_curve=no_curve)
+            _draw_signs(axes, panel, rug=people == "rug")
             _put_words(figure, panel, frame, i)
+            figure.tips += _tips(panel, x_limits, (left, bottom, frame.plot))
         if handles:
             figure.legend(handles=handles, loc="lower center", ncols=frame.key_columns, borderaxespad=0.4, **_KEY)
+        drawn = [spoken.central(*curve_of(p), limits=central_of(p)) for p in panels]
+        figure.alt = spoken.of_curves(panels, drawn, y_label=y_label)
     return figure
 
 
@@ -105,6 +102,7 @@ class _Frame:
     rows: int
     width: float
     left: float  # from the edge of a panel's cell to its axis
+    right: float
     head: float
     foot: float
     key: float
@@ -120,7 +118,7 @@ class _Frame:
 
     @property
     def plot(self) -> float:
-        return self.cell - self.left - _RIGHT_IN
+        return self.cell - self.left - self.right
 
     @property
     def row(self) -> float:
@@ -136,9 +134,8 @@ class _Frame:
         return column * self.cell + self.left, self.key + (self.rows - 1 - row) * self.row + self.foot
 
 
-def _frame(panels: Sequence[CurvePanel], handles: Sequence[Artist], y_label: str) -> _Frame:
-    columns = 2 if len(panels) > 1 else 1
-    width = r.WIDTH_IN if columns == 2 else _ONE_PANEL_IN
+def _frame(panels: Sequence[CurvePanel], handles: Sequence[Artist], y_label: str, width: float, right: float) -> _Frame:
+    columns = 2 if len(panels) > 1 and width > _TWO_PANELS_IN else 1
     cell = width / columns
     indents = [_indent(p) for p in panels]
     names = [r.wrap(p.exposure, cell - i - 0.1, bold=True) for p, i in zip(panels, indents, strict=True)]
@@ -155,6 +152,7 @@ def _frame(panels: Sequence[CurvePanel], handles: Sequence[Artist], y_label: str
         rows=math.ceil(len(panels) / columns),
         width=width,
         left=_LEFT_IN + len(y_lines) * r.line_in(r.TEXT_PT),
+        right=right,
         head=max(heads, default=0.0),
         foot=_NUMBERS_IN + max((len(f) for f in feet), default=0) * r.line_in(r.TEXT_PT) + r.MARGIN_IN,
         key=math.ceil(len(handles) / key_columns) * r.line_in(r.SMALL_PT) + 2 * r.MARGIN_IN,
@@ -171,61 +169,13 @@ def _indent(panel: CurvePanel) -> float:
     return r.MARGIN_IN + (max(_LABEL_IN, r.text_width(panel.label, r.TITLE_PT, True) + 0.08) if panel.label else 0)
 
 
-# ---------------------------------------------------------------- limits
-def _x_limits(panel: CurvePanel) -> tuple[float, float]:
-    ends = [p.x for p in panel.points if math.isfinite(p.x)]
-    ends += [end for b in panel.bins for end in (b.low, b.high)]
-    low = panel.x_min if panel.x_min is not None else min(ends, default=0.0)
-    high = panel.x_max if panel.x_max is not None else max(ends, default=1.0)
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
-
-
-def _central(panel: CurvePanel) -> tuple[float, float]:
-    """Where the people between the two percentiles stand, by linear interpolation within bins; all, without bins."""
-    bins = sorted(panel.bins, key=lambda b: b.low)
-    people = np.cumsum([0, *(b.n for b in bins)], dtype=float)
-    if people[-1] <= 0:
-        return -math.inf, math.inf
-    edges = np.asarray([bins[0].low, *(b.high for b in bins)])
-    low, high = np.interp(np.asarray(CENTRAL_PERCENT) / 100 * people[-1], people, edges)
-    return float(low), float(high)
-
-
-def _curve(panel: CurvePanel) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """x, ratio and limits of what is drawn, in the order of x."""
-    low, high = _x_limits(panel)
-    points = sorted(
-        (p for p in panel.points if math.isfinite(p.estimate) and p.estimate > 0 and low <= p.x <= high),
-        key=lambda p: p.x,
-    )
-    return (
-        np.asarray([p.x for p in points], dtype=float),
-        on_log_axis(p.estimate for p in points),
-        on_log_axis(p.conf_low for p in points),
-        on_log_axis(p.conf_high for p in points),
-    )
-
-
-def _y_limits(panels: Sequence[CurvePanel]) -> tuple[float, float]:
-    parts = []
-    for panel in panels:
-        x, *ratios = _curve(panel)
-        low, high = _central(panel)
-        inside = (x >= low) & (x <= high)
-        parts.append([v[inside] if inside.any() else v for v in ratios])
-    if not parts:
-        return ratio_limits(np.empty(0), np.empty(0), np.empty(0))
-    estimate, conf_low, conf_high = (np.concatenate(v) for v in zip(*parts, strict=True))
-    return ratio_limits(estimate, conf_low, conf_high)
-
-
 # ---------------------------------------------------------------- drawing
-def _draw_bars(axes: Axes, panel: CurvePanel, x_limits: tuple[float, float], *, min_cell: int, label: str) -> None:
+def _draw_bars(axes: Axes, panel: CurvePanel, x_limits: tuple[float, float], *, least: float, label: str) -> None:
     axes.set_xlim(x_limits)
     axes.set_xticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.yaxis.tick_right()
-    shown = [b for b in panel.bins if b.n >= max(min_cell, 1) and b.high > x_limits[0] and b.low < x_limits[1]]
+    shown = [b for b in panel.bins if b.n >= least and b.high > x_limits[0] and b.low < x_limits[1]]
     tallest = max((b.n for b in shown), default=0)
     axes.set_ylim(0, tallest / _BARS_SHARE or 1)
     if not shown:
@@ -262,29 +212,29 @@ def _scale(axes: Axes, x_limits: tuple[float, float], limits: tuple[float, float
 
 
 def _draw_curve(axes: Axes, panel: CurvePanel, *, no_curve: str) -> None:
-    x, estimate, conf_low, conf_high = _curve(panel)
+    x, estimate, conf_low, conf_high = curve_of(panel)
     if not x.size:
         axes.text(0.5, 0.75, no_curve, transform=axes.transAxes, ha="center", color=r.QUIET)
         return
-    for part, central in _parts(x, _central(panel)):
+    for part, central in parts_of(x, central_of(panel)):
         style = _CENTRAL if central else _TAIL
         axes.fill_between(x[part], conf_low[part], conf_high[part], **style["band"], zorder=2)
         axes.plot(x[part], estimate[part], **style["line"], zorder=3)
+
+
+def _draw_signs(axes: Axes, panel: CurvePanel, *, rug: bool) -> None:
+    """Reference, knots, and the rug."""
     start, end = axes.get_xlim()
+    if not curve_of(panel)[0].size:
+        return
     if panel.reference is not None and start <= panel.reference <= end:
         axes.plot([panel.reference], [1], **_REFERENCE, zorder=5)
     knots = [k for k in panel.knots if start <= k <= end]
-    axes.plot(knots, [0.012] * len(knots), **_KNOT, transform=axes.get_xaxis_transform(), zorder=4)
-
-
-def _parts(x: FloatArray, central: tuple[float, float]) -> list[tuple[slice, bool]]:
-    """The central part of a curve and its tails, which share a point with it."""
-    first = int(np.searchsorted(x, central[0], side="left"))
-    last = int(np.searchsorted(x, central[1], side="right")) - 1
-    if first >= last:
-        return [(slice(0, x.size), True)]
-    tails = [(slice(0, first + 1), False), (slice(last, x.size), False)]
-    return [(slice(first, last + 1), True), *(t for t in tails if t[0].stop - t[0].start > 1)]
+    place = axes.get_xaxis_transform()
+    axes.plot(knots, [0.05 if rug else 0.012] * len(knots), **_KNOT, transform=place, zorder=4)
+    if rug:
+        marks = [x for x in percentiles(panel, _RUG_PERCENT) if start <= x <= end]
+        axes.plot(marks, [0.018] * len(marks), **_RUG, transform=place, zorder=4)
 
 
 def _number_x(axes: Axes, panel: CurvePanel, limits: tuple[float, float], width: float) -> None:
@@ -321,6 +271,19 @@ def _put_words(figure: Figure, panel: CurvePanel, frame: _Frame, place: int) -> 
     r.put(figure, x, bottom - _NUMBERS_IN - len(foot) * line / 2, foot, align="center")
 
 
+def _tips(panel: CurvePanel, limits: tuple[float, float], place: tuple[float, float, float]) -> Iterator[Tip]:
+    """Upright strips side by side over a panel at `place` (left, bottom, width), each with the ratio in its middle."""
+    x, *ratios = curve_of(panel)
+    left, bottom, width = place
+    at = (x - limits[0]) / (limits[1] - limits[0]) * width
+    kept = r.spread(at, _STRIP_IN)
+    edges = r.between(at[kept], width)
+    for i, low, high in zip(kept, edges[:-1], edges[1:], strict=True):
+        value = spoken.on_axis(float(x[i]), limits[1] - limits[0])
+        text = f"{value} {panel.unit}".strip() + f": {spoken.ratio_of(*(float(v[i]) for v in ratios))}"
+        yield Tip(left + low, bottom, high - low, _PLOT_HEIGHT_IN, text)
+
+
 # ---------------------------------------------------------------- signs
 _CENTRAL: Mapping[str, Mapping[str, Any]] = {
     "band": {"color": r.BLUE, "alpha": 0.22, "linewidth": 0},
@@ -339,27 +302,38 @@ _REFERENCE: Mapping[str, Any] = {
     "markeredgewidth": 1.2,
 }
 _KNOT: Mapping[str, Any] = {"linestyle": "none", "marker": "^", "markersize": 3.5, "color": r.INK, "markeredgewidth": 0}
+_RUG: Mapping[str, Any] = {
+    "linestyle": "none",
+    "marker": "|",
+    "markersize": 6,
+    "color": r.QUIET,
+    "markeredgewidth": 0.8,
+}
 _KEY: Mapping[str, Any] = {"handlelength": 1.8, "handletextpad": 0.5, "columnspacing": 1.4, "labelspacing": 0.3}
 
 
-def _legend(panels: Sequence[CurvePanel], *, conf_level: float, histogram_label: str, y_label: str) -> list[Artist]:
+def _legend(
+    panels: Sequence[CurvePanel], people: str, *, conf_level: float, histogram_label: str, y_label: str
+) -> list[Artist]:
     """What stands in any of the panels, each sign once."""
     signs: list[Artist] = []
-    if any(_curve(p)[0].size for p in panels):
+    if any(curve_of(p)[0].size for p in panels):
         low, high = CENTRAL_PERCENT
         signs += [
             Line2D([], [], **_CENTRAL["line"], label=y_label if len(y_label) <= 20 else "Ratio"),
             Patch(**_CENTRAL["band"], label=f"{100 * conf_level:g}% CI"),
         ]
-        if any(len(_parts(_curve(p)[0], _central(p))) > 1 for p in panels):
+        if any(len(parts_of(curve_of(p)[0], central_of(p))) > 1 for p in panels):
             label = f"Below the {low:g}st or above the {high:g}th percentile"
             signs.append(Line2D([], [], **_TAIL["line"], label=label))
         if any(p.reference is not None for p in panels):
             signs.append(Line2D([], [], **_REFERENCE, label="Reference"))
         if any(p.knots for p in panels):
             signs.append(Line2D([], [], **_KNOT, label="Knots"))
-    if any(b.n > 0 for p in panels for b in p.bins):
+    if people == "histogram" and any(b.n > 0 for p in panels for b in p.bins):
         signs.append(Patch(facecolor=r.BAR, label=histogram_label))
+    if people == "rug" and any(b.n > 0 for p in panels for b in p.bins):
+        signs.append(Line2D([], [], **_RUG, label="Percentiles 5, 10, ..., 95"))
     return signs
 
 

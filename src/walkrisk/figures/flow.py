@@ -10,10 +10,15 @@ from matplotlib.patches import FancyArrowPatch
 
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.figures import render as r
+from walkrisk.figures import spoken
+from walkrisk.figures.drawn import remembered
 from walkrisk.figures.scales import n_text
 
 _WIDEST_IN = 3.15  # of a box
-_GAP_IN = 0.6  # between the boxes of those who stay and those who leave
+_GAP_IN: dict[r.Width, float] = {
+    "single": 0.3,
+    "double": 0.6,
+}  # between the boxes of those who stay and those who leave
 _PAD_IN = 0.1  # between a box and its text
 _SPACE_IN = 0.09  # above and below a box on the right
 _LINK_IN = 0.3  # from the first box to the last when there are no steps
@@ -21,6 +26,7 @@ _LINK_IN = 0.3  # from the first box to the last when there are no steps
 Lines = list[str]
 
 
+@remembered
 def flow_figure(
     steps: Sequence[FlowStep],
     *,
@@ -31,6 +37,7 @@ def flow_figure(
     simulated: bool = False,
     min_cell: int = 5,
     title: str = "",
+    width: r.Width = "double",
     start_word: str = "Participants",
     analysed_word: str = "Analysed",
 ) -> Figure:
@@ -40,23 +47,30 @@ def flow_figure(
     excludes so few must have been merged with another before.
     """
     with r.styled():
-        stay = [_lines(f"{start_word}: {n_text(n_start)}", bold=True)]
-        stay += [_lines(f"{n_text(s.n_after)}") for s in steps[:-1]]
-        stay.append(_lines(f"{analysed_word}: {n_text(n_analysed, min_cell=min_cell)}", bold=True))
+        page_in = r.WIDTHS_IN[width]
+        widest = min(_WIDEST_IN, (page_in - 2 * r.MARGIN_IN - _GAP_IN[width]) / 2)
+        last = [f"{analysed_word}: {n_text(n_analysed, min_cell=min_cell)}"]
         if events is not None:
-            stay[-1] += _lines(f"{event_word or 'Events'}: {n_text(events, min_cell=min_cell)}", bold=True)
-        leave = [_lines(f"{s.reason}: {n_text(s.n_excluded)}") for s in steps]
-        return _drawn(stay, leave, title=title, simulated=simulated)
+            last.append(f"{event_word or 'Events'}: {n_text(events, min_cell=min_cell)}")
+        stay = [_lines(f"{start_word}: {n_text(n_start)}", widest, bold=True)]
+        stay += [_lines(f"{n_text(s.n_after)}", widest) for s in steps[:-1]]
+        stay.append([line for text in last for line in _lines(text, widest, bold=True)])
+        leave = [_lines(f"{s.reason}: {n_text(s.n_excluded)}", widest) for s in steps]
+        figure = _drawn(stay, leave, title=title, simulated=simulated, page_in=page_in, gap_in=_GAP_IN[width])
+        figure.alt = spoken.of_flow(steps, n_start=n_start, last=last, start_word=start_word)
+        return figure
 
 
-def _drawn(stay: Sequence[Lines], leave: Sequence[Lines], *, title: str, simulated: bool) -> Figure:
+def _drawn(
+    stay: Sequence[Lines], leave: Sequence[Lines], *, title: str, simulated: bool, page_in: float, gap_in: float
+) -> r.Page:
     """Boxes as wide as their longest line, in the middle of the page."""
     links = [_box_in(lines) + 2 * _SPACE_IN for lines in leave] or [_LINK_IN]
     height = sum(_box_in(lines) for lines in stay) + sum(links) + 2 * r.MARGIN_IN
-    figure = r.page(height, title=title, simulated=simulated)
+    figure = r.page(height, title=title, simulated=simulated, width_in=page_in)
     left_in, right_in = _width(stay, bold=True), _width(leave)
-    left = (r.WIDTH_IN - left_in - (_GAP_IN + right_in if leave else 0)) / 2
-    right, top = left + left_in + _GAP_IN, height - r.MARGIN_IN
+    left = (page_in - left_in - (gap_in + right_in if leave else 0)) / 2
+    right, top = left + left_in + gap_in, height - r.MARGIN_IN
     for i, lines in enumerate(stay):
         ends = i in (0, len(stay) - 1)
         _box(figure, lines, left=left, width=left_in, middle=top - _box_in(lines) / 2, bold=ends, align="center")
@@ -71,9 +85,9 @@ def _drawn(stay: Sequence[Lines], leave: Sequence[Lines], *, title: str, simulat
     return figure
 
 
-def _lines(text: str, *, bold: bool = False) -> Lines:
+def _lines(text: str, widest_in: float, *, bold: bool = False) -> Lines:
     """The text in lines that a box holds."""
-    return r.wrap(text, _WIDEST_IN - 2 * _PAD_IN, bold=bold)
+    return r.wrap(text, widest_in - 2 * _PAD_IN, bold=bold)
 
 
 def _width(boxes: Sequence[Lines], *, bold: bool = False) -> float:

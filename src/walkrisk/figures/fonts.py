@@ -26,7 +26,11 @@ _NAMES = (0, 1, 2, 3, 4, 5, 6, 13, 14)  # copyright, names, version, licence and
 _NOTICE = (0, 1, 2, 13, 14)
 _NOT_NEEDED = ("FFTM", "GDEF", "GPOS", "GSUB", "MATH", "gasp")
 _LEAN = (
-    *(chr(code) for first, last in ((0x20, 0x7E), (0xA0, 0x17F), (0x391, 0x3C9)) for code in range(first, last + 1)),
+    *(
+        chr(code)
+        for first, last in ((0x20, 0x7E), (0xA0, 0x17F), (0x391, 0x3A1), (0x3A3, 0x3C9))
+        for code in range(first, last + 1)
+    ),
     *"‐‑‒–—―‘’‚“”„†‡•…‰′″‹›⁄\u202f\u2009",
     *"⁰⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉←↑→↓−∞≈≠≤≥√∑∂◆●■▲○□△",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from walkrisk.figures import render as r
+from walkrisk.figures import spoken
+from walkrisk.figures.drawn import remembered
+from walkrisk.figures.svg import Tip
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -36,6 +39,7 @@ class HeatPanel:
     strong: npt.NDArray[np.bool_]
 
 
+@remembered
 def heat_map_figure(
     panels: Sequence[HeatPanel],
     *,
@@ -44,36 +48,50 @@ def heat_map_figure(
     key: str = "",
     simulated: bool = False,
     title: str = "",
+    width: r.Width = "double",
 ) -> Figure:
     """Panels side by side as many as leave room for the numbers, the first row of each at the bottom."""
     with r.styled():
         widest = max(len(p.x_names) for p in panels)
-        room = r.WIDTH_IN - 2 * r.MARGIN_IN
+        room = r.WIDTHS_IN[width] - 2 * r.MARGIN_IN
         columns = max(1, min(len(panels), 3, int((room + _BETWEEN_IN) / (_LEFT_IN + _RIGHT_IN + widest * 0.32))))
-        width = (room - (columns - 1) * _BETWEEN_IN) / columns
-        plot = min(width - _LEFT_IN - _RIGHT_IN, 0.55 * widest)
+        across = (room - (columns - 1) * _BETWEEN_IN) / columns
+        plot = min(across - _LEFT_IN - _RIGHT_IN, 0.55 * widest)
         rows = [range(i, min(i + columns, len(panels))) for i in range(0, len(panels), columns)]
-        titles = [r.wrap(p.title, width, r.TEXT_PT, bold=True) for p in panels]
-        labels = r.wrap(x_label, width)
+        titles = [r.wrap(p.title, across, r.TEXT_PT, bold=True) for p in panels]
+        labels = r.wrap(x_label, across)
         heads = [max(len(titles[i]) for i in row) * r.line_in(r.TEXT_PT) + _TITLE_GAP_IN for row in rows]
         heights = [max(len(panels[i].y_names) for i in row) * _CELL_IN for row in rows]
         foot = _NUMBERS_IN + len(labels) * r.line_in(r.TEXT_PT) + _BETWEEN_IN / 2
         said = r.wrap(key, room, r.SMALL_PT)
         content = sum(heads) + sum(heights) + foot * len(rows) + len(said) * r.line_in(r.SMALL_PT) + r.MARGIN_IN
-        figure = r.page(content, title=title, simulated=simulated)
+        figure = r.page(content, title=title, simulated=simulated, width_in=r.WIDTHS_IN[width])
         span = max([_LEAST_SPAN, *(abs(math.log(v)) for p in panels for v in p.values.ravel() if v > 0)])
         top = content
         for row, head, height in zip(rows, heads, heights, strict=True):
             for i in row:
-                left = r.MARGIN_IN + (i - row.start) * (width + _BETWEEN_IN)
+                left = r.MARGIN_IN + (i - row.start) * (across + _BETWEEN_IN)
                 r.put(figure, left, top - (head - _TITLE_GAP_IN) / 2, titles[i], bold=True)
-                _draw(figure, panels[i], (left + _LEFT_IN, top - head - height, plot, height), span, y_label)
+                place = left + _LEFT_IN, top - head - height, plot, height
+                _draw(figure, panels[i], place, span, y_label)
+                figure.tips += _tips(panels[i], place, x_label, y_label)
                 middle = top - head - height - _NUMBERS_IN - len(labels) * r.line_in(r.TEXT_PT) / 2
                 r.put(figure, left + _LEFT_IN + plot / 2, middle, labels, align="center")
             top -= head + height + foot
         if said:
             r.put(figure, r.MARGIN_IN, r.MARGIN_IN / 2 + len(said) * r.line_in(r.SMALL_PT) / 2, said, size=r.SMALL_PT)
+        figure.alt = spoken.of_heat_map(panels, x_label=x_label, y_label=y_label, key=key)
     return figure
+
+
+def _tips(panel: HeatPanel, place: tuple[float, float, float, float], x_label: str, y_label: str) -> Iterator[Tip]:
+    left, bottom, width, height = place
+    across, up = width / len(panel.x_names), height / len(panel.y_names)
+    for i, y_name in enumerate(panel.y_names):
+        for j, x_name in enumerate(panel.x_names):
+            if panel.texts[i][j]:
+                text = f"{y_label} {y_name}, {x_label} {x_name}: {panel.texts[i][j]}"
+                yield Tip(left + j * across, bottom + i * up, across, up, text)
 
 
 def _draw(

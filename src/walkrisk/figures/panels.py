@@ -15,7 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from walkrisk.figures import render as r
+from walkrisk.figures import spoken
+from walkrisk.figures.drawn import remembered
 from walkrisk.figures.scales import nice_step, ratio_ticks, spaced_ticks, tick_texts
+from walkrisk.figures.svg import Tip
 
 FloatArray = npt.NDArray[np.float64]
 Numbers = Sequence[float | None] | FloatArray
@@ -26,6 +29,7 @@ DOTS = ("o", "s", "^", "D", "v", "P")
 
 _HEIGHT_IN = 1.75
 _TITLE_GAP_IN = 0.07
+_STRIP_IN = 0.045  # least width of a mark that tells values
 _LEFT_IN, _RIGHT_IN, _BETWEEN_IN = 0.62, 0.12, 0.3
 _NUMBERS_IN, _LEGEND_ROW_IN, _HANDLE_IN = 0.24, 0.19, 0.3
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
@@ -71,20 +75,24 @@ class Panel:
     x_names: Sequence[str] = ()
 
 
+@remembered
 def panel_figure(
     panels: Sequence[Panel],
     *,
     columns: int = 2,
     simulated: bool = False,
     title: str = "",
+    width: r.Width = "double",
     height_in: float = _HEIGHT_IN,
 ) -> Figure:
-    """Panels in rows of `columns`, with one legend below them all."""
+    """Panels in rows of `columns` (half as many on a single column), with one legend below them all."""
     with r.styled():
-        width = (r.WIDTH_IN - 2 * r.MARGIN_IN - (columns - 1) * _BETWEEN_IN) / columns
-        plot = width - _LEFT_IN - _RIGHT_IN
-        titles = [r.wrap(p.title, width, r.TEXT_PT, bold=True) for p in panels]
-        labels = [r.wrap(p.x_label, width) for p in panels]
+        room = r.WIDTHS_IN[width] - 2 * r.MARGIN_IN
+        columns = columns if width == "double" else max(columns // 2, 1)
+        across = (room - (columns - 1) * _BETWEEN_IN) / columns
+        plot = across - _LEFT_IN - _RIGHT_IN
+        titles = [r.wrap(p.title, across, r.TEXT_PT, bold=True) for p in panels]
+        labels = [r.wrap(p.x_label, across) for p in panels]
         rows = [range(i, min(i + columns, len(panels))) for i in range(0, len(panels), columns)]
         heads = [max(len(titles[i]) for i in row) * r.line_in(r.TEXT_PT) + _TITLE_GAP_IN for row in rows]
         names = [_name_lines(p, plot) for p in panels]
@@ -93,23 +101,39 @@ def panel_figure(
             max(len(labels[i]) for i in row) * r.line_in(r.TEXT_PT) + below
             for row, below in zip(rows, numbers, strict=True)
         ]
-        legend = list(_legend_rows(panels))
+        legend = list(_legend_rows(panels, room))
         gaps = _BETWEEN_IN / 2 * (len(rows) - 1)
         content = sum(heads) + sum(feet) + height_in * len(rows) + gaps + len(legend) * _LEGEND_ROW_IN + r.MARGIN_IN
-        figure = r.page(content, title=title, simulated=simulated)
+        figure = r.page(content, title=title, simulated=simulated, width_in=r.WIDTHS_IN[width])
         top = content
         for row, head, foot, below in zip(rows, heads, feet, numbers, strict=True):
             for i in row:
-                left = r.MARGIN_IN + (i - row.start) * (width + _BETWEEN_IN)
+                left = r.MARGIN_IN + (i - row.start) * (across + _BETWEEN_IN)
                 r.put(figure, left, top - (head - _TITLE_GAP_IN) / 2, titles[i], bold=True)
                 ax = r.axes_at(figure, left + _LEFT_IN, top - head - height_in, plot, height_in)
                 middle = left + _LEFT_IN + plot / 2
                 label_y = top - head - height_in - below - len(labels[i]) * r.line_in(r.TEXT_PT) / 2
                 r.put(figure, middle, label_y, labels[i], align="center")
                 _draw(ax, panels[i], plot, height_in)
+                figure.tips += _tips(ax, panels[i], (left + _LEFT_IN, top - head - height_in, plot, height_in))
             top -= head + height_in + foot + _BETWEEN_IN / 2
-        _put_legend(figure, legend)
+        _put_legend(figure, legend, r.WIDTHS_IN[width])
+        figure.alt = spoken.of_panels(panels)
     return figure
+
+
+def _tips(ax: Axes, panel: Panel, place: tuple[float, float, float, float]) -> Iterator[Tip]:
+    """Upright strips side by side, each with what the lines and dots are at one value; none over bars and shares."""
+    said = {} if panel.x_names else spoken.values_at(panel)
+    left, bottom, width, height = place
+    known = sorted(said)
+    to_share = ax.transData + ax.transAxes.inverted()
+    at = width * np.array([to_share.transform((x, 1.0))[0] for x in known])
+    inside = [i for i in range(len(known)) if -1e-6 <= at[i] <= width + 1e-6]
+    kept = [inside[i] for i in r.spread(at[inside], _STRIP_IN)] if inside else []
+    edges = r.between(at[kept], width)
+    for i, low, high in zip(kept, edges[:-1], edges[1:], strict=True):
+        yield Tip(left + low, bottom, high - low, height, said[known[i]])
 
 
 def _draw(ax: Axes, panel: Panel, width_in: float, height_in: float) -> None:
@@ -226,7 +250,7 @@ def _numbers(values: Numbers) -> FloatArray:
     return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
 
 
-def _legend_rows(panels: Sequence[Panel]) -> Iterator[list[tuple[Mark, str]]]:
+def _legend_rows(panels: Sequence[Panel], room: float) -> Iterator[list[tuple[Mark, str]]]:
     """Entries of the legend, as many a row as fit."""
     entries: dict[str, Mark] = {}
     for panel in panels:
@@ -234,7 +258,7 @@ def _legend_rows(panels: Sequence[Panel]) -> Iterator[list[tuple[Mark, str]]]:
             if mark.label:
                 entries.setdefault(mark.label, mark)
     row: list[tuple[Mark, str]] = []
-    used, room = 0.0, r.WIDTH_IN - 2 * r.MARGIN_IN
+    used = 0.0
     for label, mark in entries.items():
         size = _entry_in(label)
         if row and used + size > room:
@@ -250,11 +274,11 @@ def _entry_in(label: str) -> float:
     return _HANDLE_IN + 0.08 + r.text_width(label, r.SMALL_PT) + 0.25
 
 
-def _put_legend(figure: Figure, rows: Sequence[Sequence[tuple[Mark, str]]]) -> None:
+def _put_legend(figure: Figure, rows: Sequence[Sequence[tuple[Mark, str]]], page_in: float) -> None:
     place = figure.dpi_scale_trans
     for i, row in enumerate(rows):
         y = r.MARGIN_IN / 2 + (len(rows) - i - 0.5) * _LEGEND_ROW_IN
-        x = r.MARGIN_IN + _LEFT_IN if sum(_entry_in(t) for _, t in row) < r.WIDTH_IN - _LEFT_IN else r.MARGIN_IN
+        x = r.MARGIN_IN + _LEFT_IN if sum(_entry_in(t) for _, t in row) < page_in - _LEFT_IN else r.MARGIN_IN
         for mark, label in row:
             colour = COLOURS[mark.colour % len(COLOURS)]
             if mark.kind in ("band", "bars"):

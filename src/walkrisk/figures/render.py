@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any, Literal
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Figure  # for rooms ahead, which may not import matplotlib
 from matplotlib.font_manager import FontProperties
@@ -20,12 +21,15 @@ from PIL.PngImagePlugin import PngInfo
 
 from walkrisk.errors import UsageFault
 from walkrisk.figures.fonts import FAMILIES, known
+from walkrisk.figures.scales import FloatArray
 from walkrisk.figures.svg import Tip, standalone
 
 Format = Literal["svg", "png", "pdf"]
 FORMATS: tuple[Format, ...] = ("svg", "png", "pdf")
 
-WIDTH_IN = 180 / 25.4  # two columns of a journal
+Width = Literal["single", "double"]
+WIDTHS_IN: Mapping[Width, float] = {"single": 88 / 25.4, "double": 180 / 25.4}  # one and two columns of a journal
+WIDTH_IN = WIDTHS_IN["double"]
 MARGIN_IN = 0.08
 LINE_HEIGHT = 1.3  # in font sizes
 STAMP = "SIMULATED DATA"
@@ -84,8 +88,9 @@ _NO_PROVENANCE: Mapping[str, Mapping[str, None]] = {
 
 
 class Page(Figure):
-    """A figure with what readers are told who point at its parts."""
+    """A figure with what it shows in words (`alt`), and what readers are told who point at its parts (`tips`)."""
 
+    alt: str
     tips: list[Tip]
 
 
@@ -101,12 +106,13 @@ def styled() -> Iterator[None]:
 def render(figure: Figure, fmt: Format, *, title: str = "", alt: str = "") -> bytes:
     """A figure as svg, png (300 dpi) or pdf; the same figure gives the same bytes, without dates or program names.
 
-    Text is text in svg and pdf, with the glyphs it needs. All three carry `title` (without it the figure's own) and
-    `alt`, what the picture shows in words. Raises UsageFault for another format.
+    Text is text in svg and pdf, with the glyphs it needs. All three carry `title` and `alt`, what the picture shows in
+    words (without them the figure's own). Raises UsageFault for another format.
     """
     if fmt not in FORMATS:
         raise UsageFault([f"A figure can be {', '.join(FORMATS)}, not {fmt!r}."])
     title = title or str(figure.get_label())
+    alt = alt or words_of(figure)
     if fmt == "png":
         return _png(figure, {"Title": title, "Description": alt})
     metadata: dict[str, str | None] = dict(_NO_PROVENANCE[fmt])
@@ -117,6 +123,11 @@ def render(figure: Figure, fmt: Format, *, title: str = "", alt: str = "") -> by
         return drawn
     tips = figure.tips if isinstance(figure, Page) else ()
     return standalone(drawn.decode("utf-8"), title=title, desc=alt, tips=tips).encode("utf-8")
+
+
+def words_of(figure: Figure) -> str:
+    """What a figure of this room shows, in a few sentences; empty for another."""
+    return figure.alt if isinstance(figure, Page) else ""
 
 
 def _saved(figure: Figure, fmt: str, **options: Any) -> bytes:
@@ -148,7 +159,7 @@ def page(content_in: float, *, title: str = "", simulated: bool = False, width_i
     title_in = len(lines) * line_in(TITLE_PT) + (MARGIN_IN if lines else 0)
     height_in = content_in + title_in + (STAMP_IN + MARGIN_IN / 2 if simulated else MARGIN_IN)
     figure = Page(figsize=(width_in, height_in), dpi=100, facecolor="white", label=title)
-    figure.tips = []
+    figure.alt, figure.tips = "", []
     if simulated:
         box(figure, 0, height_in - STAMP_IN, width_in, STAMP_IN, facecolor=STAMP_PAPER, edgecolor="none")
         stamp_y = height_in - STAMP_IN / 2
@@ -231,3 +242,19 @@ def wrap(text: str, width_in: float, size: float = TEXT_PT, bold: bool = False) 
             end = max(fits, default=1)
             lines[-1:] = [whole[:end], whole[end:]]
     return [line for line in lines if line]
+
+
+def spread(at_in: FloatArray, apart_in: float) -> list[int]:
+    """Places in order of size, as many as stand `apart_in` inches or more from one another."""
+    kept: list[int] = []
+    for i, place in enumerate(at_in):
+        if not kept or place - at_in[kept[-1]] >= apart_in:
+            kept.append(i)
+    return kept
+
+
+def between(at_in: FloatArray, width_in: float) -> FloatArray:
+    """Edges of strips that tile a width, each around one of these places."""
+    if not len(at_in):
+        return np.zeros(1)
+    return np.concatenate([[0.0], (at_in[1:] + at_in[:-1]) / 2, [width_in]])

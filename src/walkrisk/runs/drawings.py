@@ -13,6 +13,7 @@ from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.curves import CurvePanel, dose_response_figure
 from walkrisk.figures.flow import flow_figure
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
+from walkrisk.figures.spoken import listed
 from walkrisk.studies.study import CurveFigure, ForestFigure, Study
 from walkrisk.tables.cells import in_one_variance
 
@@ -53,6 +54,7 @@ def _flow(study: Study, results: Results, flow: tuple[FlowStep, ...], simulated:
         event_word=study.outcomes[study.settings.outcome].label,
         simulated=simulated,
         min_cell=study.settings.min_cell,
+        width=study.settings.figure_width,
         start_word="Participants in the extract",
         analysed_word="Analytic sample",
     )
@@ -60,14 +62,27 @@ def _flow(study: Study, results: Results, flow: tuple[FlowStep, ...], simulated:
     caption = "Exclusions in order, with the number of people at each." + (
         " Steps that exclude very few people are shown together." if merged else ""
     )
-    return Drawing("flow", "Participant flow", caption, figure)
+    about = f"Participants of the study of {listed(list(dict.fromkeys(_named(study))))}."
+    return Drawing("flow", "Participant flow", caption, figure, about=about)
+
+
+def _named(study: Study) -> Iterator[str]:
+    """What the exposures of the main analyses are called."""
+    main = [a for a in study.analyses if a.group == "main"] or list(study.analyses[:1])
+    for analysis in main:
+        yield from (study.exposures[e].label or e for e in analysis.exposures)
 
 
 def _curves(study: Study, results: Results, declared: CurveFigure, simulated: bool) -> Drawing:
     curve = next(c for c in study.curves if c.analysis == declared.analysis)
     panels = [_panel(study, results, declared, e, "ABCDEFGH"[i]) for i, e in enumerate(curve.exposures)]
     figure = dose_response_figure(
-        panels, simulated=simulated, min_cell=study.settings.min_cell, conf_level=study.settings.conf_level
+        panels,
+        simulated=simulated,
+        min_cell=study.settings.min_cell,
+        conf_level=study.settings.conf_level,
+        people=declared.people,
+        width=declared.width or study.settings.figure_width,
     )
     knots = f"{len(curve.knot_percentiles)} knots at the " + ", ".join(f"{p:g}th" for p in curve.knot_percentiles)
     knots = f"{curve.knots} knots by Harrell's rule" if curve.knots else f"{knots} percentiles"
@@ -78,9 +93,18 @@ def _curves(study: Study, results: Results, declared: CurveFigure, simulated: bo
         f"{title}. {what}Restricted cubic splines with {knots}; "
         f"the reference is the {curve.reference_percentile:g}th{' percentile' if curve.knots else ''} (circle). "
         f"Bands are {100 * study.settings.conf_level:g}% confidence intervals, pale outside the 1st to 99th percentile "
-        f"of people. Bars count people; where fewer than {k} share a bar the axis ends or the bar is left out."
+        f"of people. {_people_caption(declared, k)}"
     )
     return Drawing(declared.id, declared.title, caption, figure)
+
+
+def _people_caption(declared: CurveFigure, k: int) -> str:
+    if declared.people == "histogram":
+        return f"Bars count people; where fewer than {k} share a bar the axis ends or the bar is left out."
+    ends = f"The axis ends where fewer than {k} people share a tenth of it or less."
+    if declared.people == "rug":
+        return f"Marks below the curve are the percentiles 5, 10, ..., 95 of people. {ends}"
+    return ends
 
 
 def _panel(study: Study, results: Results, declared: CurveFigure, exposure: str, letter: str) -> CurvePanel:
@@ -141,9 +165,9 @@ def _forest(study: Study, results: Results, declared: ForestFigure, simulated: b
                     for x in declared.exposures
                 )
                 rows.append(ForestRow(label=level, cells=cells))
-    figure = forest_figure(
-        rows, panels=[study.exposures[e].label or e for e in declared.exposures], simulated=simulated, label_header=""
-    )
+    panels = [study.exposures[e].label or e for e in declared.exposures]
+    width = declared.width or study.settings.figure_width
+    figure = forest_figure(rows, panels=panels, simulated=simulated, width=width)
     reference = next((e.reference for e in results.estimates if e.estimand == "risk_ratio"), "")
     caption = (
         f"{study.models[declared.model].label} risk ratios against {reference}, with "

@@ -120,6 +120,9 @@ class Settings:
         5, doc="Counts from 1 to below this, and what gives one back, are left out of everything a run writes."
     )
     round_counts: int = option(0, doc="Counts are rounded to the nearest multiple of this; 0 leaves them exact.")
+    figure_width: Literal["single", "double"] = option(
+        "double", doc="Figures as wide as one column of a journal (88 mm) or two (180 mm)."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +271,13 @@ class CurveFigure:
     title: str
     analysis: Name
     x_ticks: Mapping[Name, float] = option(factory=dict, doc="Exposure -> distance of the x ticks.")
+    people: Literal["histogram", "rug", "none"] = option(
+        "histogram",
+        doc="How people are shown along an exposure: bars of a histogram, or the percentiles 5, 10, ..., 95.",
+    )
+    width: Literal["", "single", "double"] = option(
+        "", doc="One or two columns of a journal; empty is that of [settings]."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +289,9 @@ class ForestFigure:
     analyses: tuple[Name, ...] = option(doc="Ids of the ratio analyses drawn.")
     model: Name
     exposures: tuple[Name, ...]
+    width: Literal["", "single", "double"] = option(
+        "", doc="One or two columns of a journal; empty is that of [settings]."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
