@@ -27,6 +27,7 @@ PRESENTATION = tuple(
         "models.*.label", "analyses.*.title", "curves.*.title", "standardised.*.title", "comparisons.*.title",
         "attributable.*.title", "substitutions.*.title", "horizons.*.title", "sensitivity.*.*.title",
         "characteristics.*.title", "tables", "rounding", "curve_figures", "forest_figures",
+        "settings.figure_width",
         "settings.min_cell", "settings.round_counts",  # looked at on their own: what may be published depends on them
     )
 )  # fmt: skip
