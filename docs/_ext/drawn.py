@@ -1,23 +1,26 @@
 """The directive `drawn`: Python that makes a picture, shown above the picture it made when the site was built.
 
     ```{drawn} forest
-    :alt: Risk ratios of four quartiles with their intervals.
-
     figure = ...
     picture = render(figure, "svg")
     ```
 
+Words for those who do not see the picture are those the svg has in its <desc>, or the option `:alt:`.
+
 The blocks of a page share one namespace and one working folder. What a block leaves in `picture`, the bytes of an svg
-or the path of one, is the picture; a block without one is a fault of the page.
+or the path of an svg or png, is the picture; a block without one is a fault of the page.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import logging as python_logging
+import re
 import shutil
 import tempfile
 import warnings
+from html import unescape
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,6 +31,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 log = logging.getLogger(__name__)
+python_logging.getLogger("fontTools").setLevel(python_logging.WARNING)  # else it tells of every font it cuts down
+PNG = b"\x89PNG"
 spaces: dict[str, dict[str, Any]] = {}  # by page
 places: dict[str, Path] = {}  # where this build writes
 
@@ -52,20 +57,27 @@ class Drawn(SphinxDirective):
         except Exception as error:
             log.warning("the code of the picture %r fails: %r", self.arguments[0], error, location=self.get_location())
             return [shown]
-        if not self.options.get("alt", "").strip():
+        alt = self.options.get("alt", "") or described(picture)
+        if not alt.strip():
             log.warning("the picture %r has no :alt:", self.arguments[0], location=self.get_location())
-        name = f"{page.replace('/', '-')}-{self.arguments[0]}.svg"
+        kind = "png" if picture.startswith(PNG) else "svg"
+        name = f"{page.replace('/', '-')}-{self.arguments[0]}.{kind}"
         folder = places["pictures"]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(picture)
         up = "../" * page.count("/")
         image = nodes.raw(
             "",
-            f'<figure class="drawn"><img src="{up}_pictures/{name}" alt="{_attribute(self.options.get("alt", ""))}">'
-            "</figure>",
+            f'<figure class="drawn"><img src="{up}_pictures/{name}" alt="{_attribute(alt)}"></figure>',
             format="html",
         )
         return [shown, image]
+
+
+def described(picture: bytes) -> str:
+    """What an svg says of itself in its <desc>."""
+    found = re.search(rb"<desc[^>]*>(.*?)</desc>", picture, re.DOTALL)
+    return unescape(found[1].decode("utf-8")) if found else ""
 
 
 def _attribute(text: str) -> str:
@@ -74,7 +86,7 @@ def _attribute(text: str) -> str:
 
 
 def execute(page: str, code: str) -> bytes:
-    """Run a block in its page's namespace and folder; returns the svg it left in `picture`."""
+    """Run a block in its page's namespace and folder; returns the bytes of what it left in `picture`."""
     space = spaces.setdefault(page, {"__name__": "__drawn__"})
     folder = Path(space.setdefault("__folder__", tempfile.mkdtemp(prefix="walkrisk-drawn-")))
     space.pop("picture", None)
@@ -84,8 +96,8 @@ def execute(page: str, code: str) -> bytes:
         picture = space.get("picture")
         if isinstance(picture, (str, Path)):
             picture = Path(picture).read_bytes()
-    if not isinstance(picture, bytes) or b"<svg" not in picture:
-        raise ValueError("the block leaves no svg in `picture`")
+    if not isinstance(picture, bytes) or not (b"<svg" in picture or picture.startswith(PNG)):
+        raise ValueError("the block leaves no svg or png in `picture`")
     return picture
 
 

@@ -57,6 +57,14 @@ class Reader:
             except BaseException as error:
                 raise PageFault(f"{block.place}: {type(error).__name__}: {error}\n{block.text}") from error
             self.ran += 1
+        self._files_shown()
+
+    def _files_shown(self) -> None:
+        """A file that is shown as a part of the page, between `<!-- shows FILE -->` and `<!-- end -->`, reads so."""
+        text = (ROOT / self.page).read_text(encoding="utf-8")
+        for name, shown in re.findall(r"<!-- shows (\S+) -->\n(.*?)<!-- end -->", text, re.DOTALL):
+            if not same_text(shown, (self.here / name).read_text(encoding="utf-8")):
+                raise PageFault(f"{self.page}: {name} reads otherwise now:\n{(self.here / name).read_text()}")
 
     def _compare(self, block: Block, said: str | None, before: str) -> None:
         if before == "r":
@@ -124,7 +132,7 @@ class Reader:
         return None
 
     def toml(self, block: Block) -> str | None:
-        """A file, a change to one (caption `in FILE`), or a declaration that is only checked; `class: wrong` has a fault."""
+        """A file, a change to one (caption `in FILE`), or only a declaration; one of `class: wrong` has a fault."""
         self._bring(str(self.front.get("base_study", "")))
         if block.caption.startswith("in "):
             path = self.here / block.caption.removeprefix("in ").strip()

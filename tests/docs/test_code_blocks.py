@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_r_and_walkrisk_show_the_same_numbers(page: str) -> None:
     """Every decimal number that R printed stands in the next output of walkrisk too."""
     compared = 0
     found = blocks(page)
-    for i, (before, block) in enumerate(zip(found, found[1:], strict=False)):
+    for i, (before, block) in enumerate(pairwise(found)):
         if before.language != "r" or block.language != OUTPUT:
             continue
         later = zip(found[i + 2 :], found[i + 3 :], strict=False)

@@ -150,7 +150,7 @@ def test_the_site_asks_no_script_of_others_for_equations_or_search(site: Site) -
 def test_every_picture_has_words_and_every_figure_of_the_gallery_was_drawn(site: Site) -> None:
     assert {n: p.pictures_without_words for n, p in site.pages.items() if p.pictures_without_words} == {}
     shown = [b for page in pages() for b in blocks(page) if b.language == "drawn"]
-    assert len(list((site.folder / "_pictures").glob("*.svg"))) == len(shown) >= 9
+    assert len(list((site.folder / "_pictures").iterdir())) == len(shown) >= 9
 
 
 def test_a_fault_of_a_page_is_noticed(tmp_path: Path) -> None:
