@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from walkrisk.estimates.disclosure import NOT_REPORTED
+from walkrisk.estimates.disclosure import NOT_REPORTED, suppression_note
 from walkrisk.estimates.numbers import Rounding
 from walkrisk.estimates.rows import Estimate
 from walkrisk.tables.cells import ABSENT, NOT_FITTED, percent, scaled_interval, why_not
@@ -212,10 +212,11 @@ def fraction_table(
         if not levels:
             rows.append(Row(cells=(NOT_FITTED, *[ABSENT] * len(models)), indent=1))
         for level in levels:
-            cells = (_fraction(by.get((level, m.id)), secret and level != "total", shown.rounding) for m in models)
+            cells = (_fraction(by.get((level, m.id)), secret, level == "total", shown.rounding) for m in models)
             text = "Total" if level == "total" else f"{names[level]} (against {names[reference]})"
             rows.append(Row(cells=(text, *cells), indent=1))
-    words = ("Abbreviation: CI, confidence interval.", *notes)
+    hidden = suppression_note(shown.guard.min_cell, ["hidden"] if any(NOT_REPORTED in r.cells for r in rows) else [])
+    words = ("Abbreviation: CI, confidence interval.", *notes, hidden)
     return Table(
         id=id, title=title, number=number, header=(Head("Category"), head), rows=tuple(rows),
         notes=tuple(n for n in words if n),
@@ -227,10 +228,12 @@ def _is_marked(shown: Shown, exposure: str, level: str) -> bool:
     return any(cell[1:4] == (exposure, "", level) for cell in shown.guard.marks)
 
 
-def _fraction(e: Estimate | None, secret: bool, rounding: Rounding) -> str:
-    if e is not None and secret:
-        return NOT_REPORTED
-    return NOT_FITTED if e is None or e.estimate is None else percent(e, rounding)
+def _fraction(e: Estimate | None, secret: bool, total: bool, rounding: Rounding) -> str:
+    if e is None:
+        return NOT_FITTED
+    if e.estimate is None:
+        return NOT_REPORTED if secret else NOT_FITTED
+    return NOT_REPORTED if secret and not total else percent(e, rounding)
 
 
 # ---------------------------------------------------------------- time moved within the day
