@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from reference_code import api, commands, exit_codes
-from reference_columns import days_columns, epoch_columns, output_columns, quality_columns, source_columns
+from reference_columns import (
+    comparison_columns,
+    days_columns,
+    disclosure_reasons,
+    epoch_columns,
+    output_columns,
+    quality_columns,
+    source_columns,
+)
 from reference_declarations import published_keys, sensitivity_keys, sensor_keys, study_keys
 from sphinx.application import Sphinx
 
@@ -29,6 +37,8 @@ GENERATORS: Mapping[str, Callable[[], str]] = {
     "epoch_columns": epoch_columns,
     "quality_columns": quality_columns,
     "output_columns": output_columns,
+    "disclosure_reasons": disclosure_reasons,
+    "comparison_columns": comparison_columns,
 }
 
 

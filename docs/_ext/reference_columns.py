@@ -11,6 +11,8 @@ from reference_markdown import code, codes, docstring, sentence, table
 from walkrisk.days.contract import DAY_COLUMNS
 from walkrisk.epochs.epoch_table import EPOCH_COLUMNS
 from walkrisk.estimates.results import ROW_TYPES
+from walkrisk.estimates.withheld import REASONS, Withheld
+from walkrisk.runs.comparing import ComparedEstimate
 from walkrisk.schema import COLUMN_KINDS, ColumnContract
 from walkrisk.sensors.quality import QualityRow, SensorQuality
 
@@ -55,12 +57,25 @@ def _range(c: ColumnContract) -> str:
     return f"{low} to {high}" if high else f"{low} or more"
 
 
+FILES: dict[str, type] = {**ROW_TYPES, "disclosure": Withheld}  # every csv of a run
+
+
 def output_columns() -> str:
-    """Every csv of numbers that a run writes."""
+    """Every csv that a run writes."""
     parts = []
-    for kind, row_type in ROW_TYPES.items():
+    for kind, row_type in FILES.items():
         parts += [f"(file-{kind})=\n## `{kind}.csv`\n", docstring(_own_docstring(row_type)), "", _rows(row_type)]
     return "\n".join(parts)
+
+
+def disclosure_reasons() -> str:
+    """Why a cell is withheld."""
+    return table(("reason", "meaning"), ((code(word), sentence(words)) for word, words in REASONS.items()))
+
+
+def comparison_columns() -> str:
+    """The columns of comparison.csv."""
+    return f"{docstring(_own_docstring(ComparedEstimate))}\n\n{_rows(ComparedEstimate)}"
 
 
 def quality_columns() -> str:
