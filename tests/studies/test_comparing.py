@@ -178,7 +178,12 @@ def test_counts_that_would_give_a_small_one_are_hidden_everywhere(tmp_path: Path
     for number in (events_of(a), events_of(b)):
         assert not re.search(rf"(?<![\w.]){number}(?![\w.])", made.summary + words)
     with (tmp_path / "out" / "comparison.csv").open() as file:
-        assert {row["events_a"] for row in csv.DictReader(file)} == {""}
+        rows = list(csv.DictReader(file))
+    assert {row["events_a"] for row in rows} == {""}
+    levels = {(row["model"], row["level"] == row["reference"]): row["estimate_b"] != "" for row in rows}
+    assert levels == {
+        ("crude", True): True, ("crude", False): False, ("adjusted", True): True, ("adjusted", False): True,
+    }  # fmt: skip
 
 
 def test_without_a_smallest_count_they_are_shown() -> None:

@@ -61,19 +61,24 @@ class Secrets:
 
     def crude(self, row: Estimate | Diagnostic) -> bool:
         """Whether a row's model has no covariates, so that its numbers follow from counts alone."""
-        model = self.study.models.get(row.model)
-        if model is None:
-            return False
-        analysis = next((a for a in self.study.analyses if a.id == row.analysis), None)
-        left = set(model.covariates)
-        if analysis and analysis.stratify:
-            left -= set(analysis.stratify.drop)
-        if analysis:
-            left |= {c for a in analysis.add if row.model in a.models for c in a.covariates}
-        for x in self.study.interactions:
-            if x.analysis == row.analysis:
-                left -= {*x.drop, x.modifier}
-        return not left
+        return is_crude(self.study, row)
+
+
+def is_crude(study: Study, row: Estimate | Diagnostic) -> bool:
+    """Whether a row's model has no covariates, so that its numbers follow from counts alone."""
+    model = study.models.get(row.model)
+    if model is None:
+        return False
+    analysis = next((a for a in study.analyses if a.id == row.analysis), None)
+    left = set(model.covariates)
+    if analysis and analysis.stratify:
+        left -= set(analysis.stratify.drop)
+    if analysis:
+        left |= {c for a in analysis.add if row.model in a.models for c in a.covariates}
+    for x in study.interactions:
+        if x.analysis == row.analysis:
+            left -= {*x.drop, x.modifier}
+    return not left
 
 
 def blanked_estimates(rows: Sequence[Estimate], secrets: Secrets) -> tuple[list[Estimate], list[Withheld]]:

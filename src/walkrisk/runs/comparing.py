@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.numbers import count
 from walkrisk.estimates.pairs import CountPair, Pair, Paired, gives_small, pair_counts, pair_estimates
-from walkrisk.estimates.suppression import is_small
 from walkrisk.reports.files import MANIFEST, check_output
 from walkrisk.reports.intact import kept_manifest, kind_of
 from walkrisk.runs import published_stages, stages
+from walkrisk.runs.beside import plain_counts_give_small, without_derived
 from walkrisk.runs.run import Run
 from walkrisk.runs.sides import Side, published_estimates, side_of
 from walkrisk.runs.stages import Labels, Stage
@@ -186,8 +186,12 @@ def _compared(a: Side, b: Side, *, labels: Labels) -> Comparison:
         return _with_publication(a, b, labels=labels, min_cell=k)
     flow = stages.flow_pairs(a.results, b.results)
     counts = pair_counts(a.results.estimates, b.results.estimates)
-    flow_hidden, counts_hidden = _gives_small(flow, k), gives_small(counts, min_cell=k)
+    flow_hidden = plain_counts_give_small(flow, min_cell=k)
+    analysed = [p for p in flow if p.what == "n_after"][-1:]
+    counts_hidden = gives_small(counts, min_cell=k) or plain_counts_give_small(analysed, min_cell=k)
     paired = pair_estimates(a.results.estimates, b.results.estimates)
+    if counts_hidden:
+        paired = without_derived(paired, a, b)
     steps = (
         stages.inputs(a, b),
         stages.declaration(a, b, labels),
@@ -214,7 +218,7 @@ def _with_publication(a: Side, b: Side, *, labels: Labels, min_cell: int) -> Com
     run, published = (b, a.published) if a.published else (a, b.published)
     assert published is not None
     counts = published_stages.fact_pairs(published, run)
-    hidden = _gives_small(counts, min_cell)
+    hidden = plain_counts_give_small(counts, min_cell=min_cell)
     theirs = published_estimates(published, run)
     mine = run.results.estimates
     paired = pair_estimates(theirs, mine) if a.published else pair_estimates(mine, theirs)
@@ -236,12 +240,6 @@ def _with_publication(a: Side, b: Side, *, labels: Labels, min_cell: int) -> Com
     )
 
 
-def _gives_small(pairs: tuple[CountPair, ...], min_cell: int) -> bool:
-    """Whether one of some plain counts, or the difference of two, is one of 1..min_cell - 1."""
-    values = [v for p in pairs for v in (p.a, p.b, p.a - p.b if p.a is not None and p.b is not None else None)]
-    return any(v is not None and is_small(abs(v), min_cell) for v in values)
-
-
 def _notes(made: Comparison) -> Iterator[str]:
     k = made.min_cell
     published = bool(made.a.published or made.b.published)
@@ -253,8 +251,9 @@ def _notes(made: Comparison) -> Iterator[str]:
     if hidden:
         yield (
             f"Disclosure: counts of {hidden} beside each other would give a count of 1 to {k - 1} people, so none of "
-            "them is shown here. Whoever has both sets of outputs can work it out: publish one of them only, or make "
-            "the second with --released and the first one's folder."
+            "them is shown here, nor a crude ratio, a risk or another number that counts follow from. Whoever has both "
+            "sets of outputs can work it out: publish one of them only, or make the second with --released and the "
+            "first one's folder."
         )
     unknown = sum(p.unknown for p in made.counts)
     if unknown:
