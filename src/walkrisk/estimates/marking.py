@@ -37,6 +37,22 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
+class Further:
+    """Counts that stand beside those of analyses and tables: cells, sums, what hiding one costs, what nobody sees.
+
+    `main` are cells that stand for a category (exposure, level) of the main analysis; `described` are those of whom
+    there are as many fewer than analysed as have a level (variable, code).
+    """
+
+    values: dict[Key, int] = field(default_factory=dict)
+    sums: list[Sum[Key]] = field(default_factory=list)
+    cost: dict[Key, int] = field(default_factory=dict)
+    unseen: set[Key] = field(default_factory=set)
+    main: dict[Key, tuple[str, str]] = field(default_factory=dict)
+    described: dict[Key, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Released:
     """The counts that earlier releases of a study show."""
 
@@ -53,6 +69,7 @@ class Marks:
     ratio: Mapping[RatioCell, Mark] = field(default_factory=dict)
     characteristic: Mapping[CharacteristicCell, Mark] = field(default_factory=dict)
     reasons: Mapping[tuple[str, ...], Reason] = field(default_factory=dict)
+    further: Mapping[Key, Mark] = field(default_factory=dict)
 
 
 def block_samples(blocks: Mapping[Place, Sequence[Block]]) -> Iterator[tuple[Place, Sample]]:
@@ -78,6 +95,7 @@ def count_marks(
     links: Links | None = None,
     secrets: Secrets | None = None,
     released: Released | None = None,
+    further: Further | None = None,
 ) -> Marks:
     """Which counts of ratio analyses and descriptive tables are not shown; give it every row of the run.
 
@@ -89,6 +107,8 @@ def count_marks(
     table, blocks, tables = CountTable(), ratio_blocks(estimates), columns_of(characteristics)
     ratio_keys = add_ratio_counts(table, blocks, cuts or {}, min_cell=min_cell, main=links.main, fixed=released.blocks)
     descriptive_keys = add_descriptive_counts(table, tables, min_cell=min_cell, fixed=released.tables)
+    further = further or Further()
+    _add_further(table, further, links, tables, ratio_keys, descriptive_keys, min_cell)
     table.sums.extend(_ties(links, blocks, tables, table, descriptive_keys))
     kept_apart = _secret_places(blocks, secrets)
     _force(table, blocks, ratio_keys, kept_apart, released.withheld)
@@ -120,7 +140,35 @@ def count_marks(
     for place_of, mark in described.items():
         why: Reason = "difference" if descriptive_keys[place_of] in near else "complementary"
         reasons[place_of] = "small" if mark == "small" else why
-    return Marks(marks, described, reasons)
+    return Marks(marks, described, reasons, {k: hidden[k] for k in further.cost if k in hidden})
+
+
+def _add_further(
+    table: CountTable,
+    further: Further,
+    links: Links,
+    tables: Tables,
+    ratio_keys: Mapping[Place, Mapping[tuple[str, str], list[Key]]],
+    descriptive_keys: Mapping[CharacteristicCell, Key],
+    min_cell: int,
+) -> None:
+    """The further counts, tied to the categories of the main analysis and to the levels that they are without."""
+    table.values.update(further.values)
+    table.sums.extend(further.sums)
+    table.cost.update(further.cost)
+    table.unseen.update(further.unseen)
+    table.bounded.update(k for k in further.unseen - further.main.keys() if is_small(further.values[k], min_cell))
+    for cell, (exposure, level) in further.main.items():
+        for key in ratio_keys.get((links.main, exposure, ""), {}).get((level, "n"), ()):
+            if table.values.get(key) == table.values[cell]:
+                table.sums.append(Sum(cell, (key,)))
+    for cell, (variable, code) in further.described.items():
+        for name, groups in tables.items():
+            for group, column in groups.items():
+                counted = column.counts.get((variable, code))
+                if column.n in links.known and counted is not None and counted == column.n - table.values[cell]:
+                    size, count = (descriptive_keys[name, group, *p] for p in (("", ""), (variable, code)))
+                    table.sums.append(Sum(size, (cell, count)))
 
 
 def _ties(

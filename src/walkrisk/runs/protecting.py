@@ -19,6 +19,7 @@ from walkrisk.estimates.samples import Sample, secret_samples
 from walkrisk.estimates.withheld import COUNTED, Withheld
 from walkrisk.runs import blanking, coarsening, rounding, sensitivity_counts
 from walkrisk.runs.blanking import Secrets
+from walkrisk.runs.further_counts import further_counts
 from walkrisk.runs.sayings import published_text
 from walkrisk.studies.study import Study
 
@@ -65,6 +66,7 @@ def protect(
         links=links,
         secrets=samples,
         released=released,
+        further=further_counts(study, results.estimates),
     )
     first = blanking.first_variances(results.estimates, study.settings.variances[0])
     secrets = Secrets(study, marks, samples, k, first, ratio_blocks(results.estimates))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from walkrisk.estimates.results import Point, Results
@@ -10,6 +10,7 @@ from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import is_small
 from walkrisk.estimates.withheld import Withheld
 from walkrisk.runs.blanking import Secrets, row_of
+from walkrisk.runs.further_counts import cell_of, people_cell_of
 from walkrisk.studies.study import Study
 
 NOT_PEOPLE = ("impossible_draws", "monte_carlo_error", "power", "minimal_detectable_ratio")
@@ -32,71 +33,44 @@ def counts_people(study: Study, row: Estimate) -> bool:
 def guarded(
     study: Study, results: Results, rows: Sequence[Estimate], secrets: Secrets
 ) -> tuple[list[Estimate], list[Withheld]]:
-    """Rows (blanked already) without the small counts of sensitivity analyses, and what gives them back."""
-    hidden: set[int] = set()
-    before = results.estimates
+    """Rows (blanked already) without the hidden counts of sensitivity analyses, and what gives them back."""
+    before, further = results.estimates, secrets.marks.further
+    few: set[int] = set()
     for d in study.sensitivity.losses:
-        hidden |= _lost(before, d.id, secrets)
-    for w in study.sensitivity.worst_cases:
-        hidden |= _added(before, w.id, secrets)
+        few |= _totals(before, d.id, secrets.min_cell)
     for x in study.sensitivity.influence:
-        hidden |= _few(before, x.id, ("count", "share"), secrets.min_cell)
+        few |= _few(before, x.id, ("count", "share"), secrets.min_cell)
     for j in study.sensitivity.jackknives:
-        hidden |= _groups(before, j.id, secrets.min_cell)
+        few |= _groups(before, j.id, secrets.min_cell)
     out, said = list(rows), []
-    for i in sorted(hidden):
-        counted = rows[i].estimand in ("count", "share")
-        out[i] = replace(rows[i], n=None, estimate=None if counted else rows[i].estimate)
-        said.append(row_of(before[i], "estimate" if counted else "n", "small"))
-    for i, (old, new) in enumerate(zip(before, out, strict=True)):
-        if old.estimand == "count" and old.n is not None and new.n is None and old.estimate == old.n:
-            out[i] = replace(new, estimate=None)
+    for i, old in enumerate(before):
+        n, number = people_cell_of(old) in further, cell_of(old) in further
+        followed = old.estimand == "count" and old.stratum == "followed" and _hidden_in_main(old, secrets)
+        counted = old.estimand in ("count", "share")
+        if i in few or number or followed:
+            out[i] = replace(out[i], n=None if i in few or old.estimand == "count" else out[i].n)
+            out[i] = replace(out[i], estimate=None) if counted else out[i]
+            said.append(row_of(old, "estimate" if counted else "n", "small" if i in few else "complementary"))
+        if n:
+            out[i] = replace(out[i], n=None)
+            said.append(row_of(old, "n", "complementary"))
+        if old.estimand == "count" and old.n is not None and out[i].n is None and old.estimate == old.n:
+            out[i] = replace(out[i], estimate=None)
     return out, said
 
 
-def _lost(rows: Sequence[Estimate], analysis: str, secrets: Secrets) -> set[int]:
-    """Rows of a loss to follow-up whose count, or those followed of a category beside the main model, are few."""
-    k = secrets.min_cell
-    mine = [(i, e) for i, e in enumerate(rows) if e.analysis == analysis and e.n is not None]
-    hidden = {i for i, e in mine if e.estimand == "count" and is_small(e.estimate or 0, k)}
-    lost = next((e.estimate for _, e in mine if e.estimand == "count" and e.level == "lost"), None)
-    if lost is not None and is_small(lost, k):
-        hidden |= {i for i, e in mine if e.estimand == "share"}
-    analysed = {(e.exposure, e.level): e.n for _, e in mine if e.estimand not in ("count", "share")}
-    shares: dict[str, list[tuple[int, Estimate]]] = {}
-    for i, e in mine:
-        if e.estimand == "share" and e.exposure:
-            shares.setdefault(e.exposure, []).append((i, e))
-    for group in shares.values():
-        few = {i for i, e in group if any(is_small(v, k) for v in _parts(e, analysed))}
-        if len(few) == 1:
-            rest = [(i, e) for i, e in group if i not in few]
-            few |= {min(rest, key=lambda found: (found[1].n or 0) * (found[1].estimate or 0))[0]} if rest else set()
-        hidden |= few
-    return hidden
-
-
-def _parts(e: Estimate, analysed: Mapping[tuple[str, str], int | None]) -> tuple[int, int, int]:
-    """Of a category: those lost, those followed, those followed who are not in the weighted model."""
-    n = e.n or 0
-    lost = round(n * (e.estimate or 0.0))
-    return lost, n - lost, n - lost - (analysed.get((e.exposure, e.level)) or 0)
-
-
-def _added(rows: Sequence[Estimate], analysis: str, secrets: Secrets) -> set[int]:
-    """Rows of worst cases: all counts of an exposure where few were lost, those hidden in the main model."""
-    k = secrets.min_cell
-    mine = [(i, e) for i, e in enumerate(rows) if e.analysis == analysis and e.n is not None]
+def _hidden_in_main(row: Estimate, secrets: Secrets) -> bool:
     main = secrets.study.sensitivity.analysis
-    hidden: set[int] = set()
-    for exposure in dict.fromkeys(e.exposure for _, e in mine):
-        own = [(i, e) for i, e in mine if e.exposure == exposure]
-        few = any(e.estimand == "count" and is_small(e.estimate or 0, k) for _, e in own)
-        for i, e in own:
-            marked = bool(e.level) and (main, exposure, "", e.level, "n") in secrets.marks.ratio
-            if marked or (few and e.stratum != "followed"):
-                hidden.add(i)
-    return hidden
+    return (main, row.exposure, "", row.level, "n") in secrets.marks.ratio
+
+
+def _totals(rows: Sequence[Estimate], analysis: str, k: int) -> set[int]:
+    """Rows of a loss to follow-up whose count is small; with few lost, the share too."""
+    mine = [(i, e) for i, e in enumerate(rows) if e.analysis == analysis and e.n is not None]
+    few = {i for i, e in mine if e.estimand == "count" and is_small(e.estimate or 0, k)}
+    if any(rows[i].level == "lost" for i in few):
+        few |= {i for i, e in mine if e.estimand == "share"}
+    return few
 
 
 def _few(rows: Sequence[Estimate], analysis: str, estimands: Sequence[str], k: int) -> set[int]:
