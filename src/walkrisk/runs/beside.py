@@ -1,4 +1,4 @@
-"""What of two runs may be told beside each other: where they differ by few people, no count and what follows from one."""
+"""What of two runs may be told beside each other: where few people differ, no count nor what follows from one."""
 
 from __future__ import annotations
 

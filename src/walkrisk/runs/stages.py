@@ -158,10 +158,12 @@ def model(paired: Paired, a: Results, b: Results, labels: Labels) -> Stage:
     apart = [p for p in paired.pairs if p.differs or p.but_for]
     curve = _curves(a, b)
     alone = len(paired.only_a) + len(paired.only_b)
+    told = [p for p in paired.pairs if p.a.estimate is not None or p.b.estimate is not None]
+    empty = len(paired.pairs) - len(told)
+    rest = f" {empty} are empty in both, or not shown." if empty else ""
     if not apart and not curve and not alone:
-        same = f"The same {len(paired.pairs)} estimates."
-        return Stage(name="model", title="Estimates", state="same", words=(same,))
-    words = [f"{sum(p.differs for p in paired.pairs)} of {len(paired.pairs)} estimates differ."]
+        return Stage(name="model", title="Estimates", state="same", words=(f"The same {len(told)} estimates.{rest}",))
+    words = [f"{sum(p.differs for p in told)} of {len(told)} estimates differ.{rest}"]
     for part in (("variance",), ("method", "variance")):
         n = sum(p.but_for == part for p in paired.pairs)
         if n:
