@@ -12,13 +12,18 @@ from typing import Any
 
 import pytest
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 WIDTHS = (360, 1400)
 PRINTED_PX = 695  # room between the margins of a sheet of A4
-SHEET_PT = 595.0
 
 
 @contextmanager
@@ -76,24 +81,10 @@ def barriers(page: Any, *rules: str) -> list[str]:
 
 def printed(page: Any) -> list[str]:
     """The text of each sheet of the page printed on A4, blanks left out."""
-    return [bare(text) for text, _ in _sheets(page)]
-
-
-def _sheets(page: Any) -> list[tuple[str, float]]:
     from pypdf import PdfReader
 
     reader = PdfReader(io.BytesIO(page.pdf(format="A4", prefer_css_page_size=True, print_background=True)))
-    out = []
-    for sheet in reader.pages:
-        furthest = 0.0
-
-        def seen(text: str, cm: Any, tm: Any, font: Any, size: float) -> None:
-            nonlocal furthest
-            if text.strip():
-                furthest = max(furthest, tm[4] * cm[0] + tm[5] * cm[2] + cm[4])
-
-        out.append((sheet.extract_text(visitor_text=seen), furthest))
-    return out
+    return [bare(sheet.extract_text()) for sheet in reader.pages]
 
 
 def bare(text: str) -> str:
@@ -103,11 +94,10 @@ def bare(text: str) -> str:
 
 
 def cut_on_paper(page: Any) -> list[str]:
-    """Rows of tables and pictures that are not whole on one sheet, tables without their heads, text off the sheet."""
+    """Rows of tables and pictures that are not whole on one sheet, and sheets with rows but without their heads."""
     page.emulate_media(media="print")
-    sheets = _sheets(page)
-    texts = [bare(text) for text, _ in sheets]
-    faults = [f"text begins at {x:.0f} of {SHEET_PT:.0f} pt" for _, x in sheets if x > SHEET_PT - 20]
+    texts = printed(page)
+    faults = []
     for figure in page.evaluate(FIGURES):
         where = set()
         for row in figure["rows"]:
@@ -130,7 +120,8 @@ FIGURES = """() => [...document.querySelectorAll("main figure")].map((figure) =>
     id: figure.id,
     head: table ? [...table.tHead.rows].flatMap(cells) : [],
     rows: table ? [...table.tBodies].flatMap((b) => [...b.rows].map(cells))
-      : [[figure.querySelector("figcaption").firstChild.textContent, ...[...svg.querySelectorAll("text")].map((t) => t.textContent.trim())]],
+      : [[figure.querySelector("figcaption").firstChild.textContent,
+          ...[...svg.querySelectorAll("text")].map((t) => t.textContent.trim())]],
   };
 })"""
 
@@ -141,7 +132,8 @@ def too_wide_for_paper(page: Any) -> list[str]:
     page.set_viewport_size({"width": PRINTED_PX, "height": 900})
     found = page.evaluate(
         """() => [...document.querySelectorAll("main *")].filter((e) => !e.closest("svg"))
-          .filter((e) => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3).map((e) => e.outerHTML.slice(0, 90))"""
+          .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+          .slice(0, 3).map((e) => e.outerHTML.slice(0, 90))"""
     )
     return [f"beyond the paper: {text}" for text in found]
 
@@ -149,5 +141,7 @@ def too_wide_for_paper(page: Any) -> list[str]:
 def dark_on_paper(page: Any) -> list[str]:
     """Whether dark colours would be printed."""
     page.emulate_media(media="print", color_scheme="dark")
-    paper, ink = page.evaluate("(({backgroundColor, color}) => [backgroundColor, color])(getComputedStyle(document.body))")
+    paper, ink = page.evaluate(
+        "(({backgroundColor, color}) => [backgroundColor, color])(getComputedStyle(document.body))"
+    )
     return [] if (paper, ink) == ("rgb(255, 255, 255)", "rgb(26, 31, 36)") else [f"{ink} on {paper}"]

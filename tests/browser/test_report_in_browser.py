@@ -1,4 +1,4 @@
-"""The report in headless Chromium: from disk without a request, at every width, light and dark, sorted, read, printed."""
+"""The report in headless Chromium: from disk without a request, at every width, light and dark, sorted, printed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ EACH = pytest.mark.parametrize("name", ["small", "sensitivity"])
 
 @EACH
 @pytest.mark.parametrize("width", WIDTHS)
-def test_it_opens_from_disk_asks_nobody_and_fits(
-    browser: Any, reports: dict[str, Path], name: str, width: int
-) -> None:
+def test_it_opens_from_disk_asks_nobody_and_fits(browser: Any, reports: dict[str, Path], name: str, width: int) -> None:
     with opened(browser, reports[name] / "report.html", width=width) as page:
         page.mouse.wheel(0, 4000)
         page.locator(".plot").first.hover()
@@ -77,7 +75,8 @@ def test_without_scripts_everything_can_be_read(browser: Any, reports: dict[str,
             assert page.locator("button").count() == 0
             unseen = page.evaluate(
                 """() => [...document.querySelectorAll("h1, h2, h3, p, li, dt, dd, th, td, caption, svg")]
-                  .filter((e) => e.textContent.trim() && !e.getClientRects().length).map((e) => e.outerHTML.slice(0, 90))"""
+                  .filter((e) => e.textContent.trim() && !e.getClientRects().length)
+                  .map((e) => e.outerHTML.slice(0, 90))"""
             )
             assert unseen == []
 
