@@ -25,10 +25,21 @@ from walkrisk.runs.comparing import ComparedEstimate
 from walkrisk.sensors.quality import QualityRow, SensorQuality
 from walkrisk.sensors.settings import sensors_schema
 from walkrisk.studies.declaration import study_schema
+from walkrisk.studies.sensitivity import PARTS
 from walkrisk.studies.vocabulary import Method, VarianceName, variances_of
 from walkrisk.tables.side_by_side import Published
 
 Schema = dict[str, Any]
+SECTIONS = (
+    "curves",
+    "trends",
+    "interactions",
+    "standardised",
+    "comparisons",
+    "attributable",
+    "substitutions",
+    "horizons",
+)
 TABLES = [("study", name, table) for name, table in study_schema()["$defs"].items()]
 TABLES += [("sensors", name, table) for name, table in sensors_schema()["$defs"].items()]
 TABLES += [("published", name, table) for name, table in json_schema(Published, title="")["$defs"].items()]
@@ -141,3 +152,19 @@ def test_which_method_has_which_variance(site: dict[str, str]) -> None:
         named += [m for m in get_args(Method) if m.startswith("standardisation_") and "standardisation" in methods]
         said |= dict.fromkeys(named, has)
     assert said == {m: set(variances_of(m)) for m in get_args(Method) if m != "auto"}
+
+
+def test_every_method_and_kind_of_sensitivity_analysis_is_explained() -> None:
+    text = "\n".join((DOCS.parent / p).read_text() for p in pages() if p.startswith("docs/explanation/"))
+    assert [m for m in get_args(Method) if f"`{m}`" not in text and f'"{m}"' not in text] == []
+    assert [part for part in PARTS if f"[[{part}]]" not in text] == []
+    sections = [k for k in study_schema()["properties"] if k in SECTIONS]
+    assert [s for s in sections if f"[[{s}]]" not in text] == []
+
+
+@pytest.mark.parametrize("page", [p for p in pages() if p.startswith("docs/explanation/") and "index" not in p])
+def test_an_explanation_asks_its_question_and_names_its_sources(page: str) -> None:
+    text = (DOCS.parent / page).read_text()
+    assert "**Question.**" in text
+    assert "## References" in text
+    assert len(text.splitlines()) < 130
