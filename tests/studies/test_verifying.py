@@ -297,7 +297,7 @@ def test_a_simulated_run_is_simulated_again(tmp_path: Path) -> None:
     assert "n = 31000" in text
     (folder / "simulation.toml").write_text(text.replace("n = 31000", "n = 1500"), encoding="utf-8")
     study = folder / "study.toml"
-    run_file(study, data=None, out=tmp_path / "out", numbers_only=True)
+    run_file(study, data=None, out=tmp_path / "out", min_cell=0, numbers_only=True)
     found = verify(tmp_path / "out", study=study, rerun_simulated=True)
     assert found.ok
     assert found.rerun is not None
@@ -308,6 +308,22 @@ def test_a_simulated_run_is_simulated_again(tmp_path: Path) -> None:
     found = verify(tmp_path / "out", study=study, rerun_simulated=True)
     assert found.inputs == ("simulation.toml: was changed since the run.",)
     assert found.rerun is None
+
+
+def test_a_run_beside_an_earlier_release_is_run_again_beside_it(kept: Path, mine: Path, command: Command) -> None:
+    text = (mine / "study.toml").read_text()
+    (mine / "study.toml").write_text(text.replace("at_least = 30", "at_least = 31"))
+    data = mine / "cohort.csv"
+    run_file(mine / "study.toml", data=data, out=mine / "second", released=[kept], simulated=True, numbers_only=True)
+    answer = command("verify", mine / "second", "--data", data, "--released", kept, out=False)
+    assert (answer.code, answer.stderr) == (0, "")
+    assert "the same bytes" in answer.stdout
+    assert command("verify", mine / "second", out=False).code == 0
+    for given in ([], [kept, mine / "second"]):
+        with pytest.raises(UsageFault, match="1 earlier release"):
+            verify(mine / "second", data=data, released=given)
+    with pytest.raises(UsageFault, match="no earlier release"):
+        verify(kept, data=data, released=[kept])
 
 
 def test_a_rerun_needs_data(finished: Path) -> None:
