@@ -252,10 +252,10 @@ def test_words_have_the_main_numbers() -> None:
     assert "against 50 min/day: 1.02 (1.01-1.02) at 46, 0.80 (0.71-0.89) at 106 and 0.62" in made("curves").alt
     assert "Chronic illness: n = 840" in made("flow").alt
     assert "from 0.70 (0.54-0.91)" in made("forest").alt
-    assert "Main analysis: 0.83 (0.69-0.99)" in made("specification").alt
+    assert "Main analysis: 0.83 (0.69-1.00)" in made("specification").alt
     assert "the estimate comes to 1 where both are 1.71" in made("contours").alt
     assert "Before weighting: up to 0.21 (Age), 1 beyond the line." in made("love").alt
-    assert "k in the category from 0.5 at 0.5 to 2 at 2" in made("panel").alt
+    assert "k in the category: 0.50 at 0.5, 2.00 at 2" in made("panel").alt
 
 
 def test_distributions_are_left_to_the_eye() -> None:
@@ -288,9 +288,9 @@ def test_marks_say_what_is_drawn() -> None:
     assert "Women, Q2: 0.90 (0.69-1.17)" in [t.removesuffix(" 345/2737") for t in texts("forest")]
     assert "Prevalence in Q1 0.1, Prevalence in Q4 0.1: 0.50" in texts("heat_map")
     assert "1, Age: 2.00 across, 1.40 up" in texts("contours")
-    assert "19 of 24, main analysis: 0.83 (0.69-0.99)" in texts("specification")
+    assert "19 of 24, main analysis: 0.83 (0.69-1.00)" in texts("specification")
     assert "Age: before weighting 0.210; after weighting 0.020" in texts("love")
-    assert "1: k in the category 1 (0.8-1.2); k in the reference, as it was answered 1" in texts("panel")
+    assert "1: k in the category 1.00 (0.80-1.20); k in the reference, as it was answered 1.00" in texts("panel")
 
 
 def test_strips_tile_their_panel() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ _NARROWEST_IN = 0.75  # of a plot
 _HEADER_IN = 0.75
 _AXIS_IN = 0.22  # for the numbers below an axis
 _INDENT_IN = 0.1
+_GAP_IN = 0.12  # between panels below one another
 
 _ONE: Mapping[str, Any] = {"color": r.RULE, "linewidth": 0.8, "zorder": 1}
 
@@ -151,6 +152,7 @@ def forest_figure(
         headers = label_header, counts_header, text_header
         words = [_words(columns, part.panels, headers, x_label) for part in parts]
         content = sum(part.body + w.above + w.below for part, w in zip(parts, words, strict=True))
+        content += _GAP_IN * (len(parts) - 1)
         figure = r.page(content, title=title, simulated=simulated, width_in=columns.page)
         limits, top = x_limits or _limits(rows), content
         for part, said in zip(parts, words, strict=True):
@@ -159,7 +161,7 @@ def forest_figure(
             _draw_words(figure, said, columns, top=bottom + part.body, below=bottom - said.below)
             for place in range(len(part.panels)):
                 _draw_panel(figure, part, columns, place=place, bottom=bottom, limits=limits)
-            top = bottom - said.below
+            top = bottom - said.below - _GAP_IN
         texts = [[_cell_text(c, not_estimable) if c else "" for c in row.cells] for row in rows]
         figure.alt = spoken.of_forest(rows, panels, x_label=x_label, said_of=texts)
     return figure
@@ -208,9 +210,24 @@ def _band(
     rows: Sequence[ForestRow], columns: _Columns, panels: Sequence[str], band: range, not_estimable: str
 ) -> _Band:
     mine = [replace(row, cells=row.cells[band.start : band.stop] or (None,) * bool(row.cells)) for row in rows]
+    if len(band) < len(panels):
+        mine = list(_with_something(mine))
     laid = _lay(mine, columns, not_estimable)
     body = max(sum(row.height for row in laid), 0.01)
     return _Band(panels=panels[band.start : band.stop], laid=laid, body=body)
+
+
+def _with_something(rows: Sequence[ForestRow]) -> Iterator[ForestRow]:
+    """Rows in which a panel has something to say, and the headings that stand over any."""
+    heading: ForestRow | None = None
+    for row in rows:
+        if not row.cells:
+            heading = row
+        elif any(cell is not None for cell in row.cells):
+            if heading is not None:
+                yield heading
+                heading = None
+            yield row
 
 
 def _lay(rows: Sequence[ForestRow], columns: _Columns, not_estimable: str) -> list[_Laid]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from walkrisk.estimates.numbers import count, fixed, ratio_interval
+from walkrisk.estimates.numbers import count, fixed, ratio, ratio_interval
 from walkrisk.figures.scales import FloatArray, n_text
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from walkrisk.figures.specification import DecisionRows
 
 MOST = 560  # characters
-_MOST_NAMES = 4
+_MOST_NAMES, _LONGEST = 4, 45
 
 
 def limited(sentences: Iterable[str], most: int = MOST) -> str:
@@ -46,6 +46,11 @@ def listed(names: Sequence[str], most: int = _MOST_NAMES) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
 
 
+def shortened(name: str) -> str:
+    """A name cut at a space where it is long."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1].rpartition(' ')[0]} …"
+
+
 def number(value: float) -> str:
     """Three significant digits and no more than are needed."""
     if not math.isfinite(value):
@@ -58,8 +63,8 @@ def number(value: float) -> str:
 
 
 def on_axis(value: float, span: float) -> str:
-    """A value of an axis of this length: as many decimals as tell about 200 places apart."""
-    places = max(0, math.ceil(-math.log10(span / 20))) if span > 0 else 0
+    """A value of an axis of this length: as many decimals as tell a hundred places apart, or more."""
+    places = max(0, math.ceil(-math.log10(span / 10))) if span > 0 else 0
     return fixed(value, min(places, 4))
 
 
@@ -136,7 +141,8 @@ def _found(
             continue
         cell = row.cells[panel] if panel < len(row.cells) else None
         if cell is not None and cell.estimate is not None and not cell.reference:
-            yield cell, f"{heading}, {row.label}" if heading else row.label, words[panel]
+            full = f"{heading}, {row.label}" if heading else row.label
+            yield cell, full if len(full) <= _LONGEST else shortened(row.label), words[panel]
 
 
 def _extremes(found: Sequence[tuple[ForestCell, str, str]]) -> str:
@@ -260,23 +266,26 @@ def of_love(rows: Sequence[LoveRow], *, before: str, after: str, x_label: str, l
 
 
 def of_panels(panels: Sequence[Panel]) -> str:
-    """Each panel's axes and where its lines and dots begin and end."""
+    """Each panel's axes and the course of its lines and dots, of as many of them as there is room for."""
+    for most in (99, 2, 1):
+        sentences = list(_of_panels(panels, most))
+        if len(" ".join(sentences)) <= MOST:
+            break
+    return limited(sentences)
 
-    def said() -> Iterator[str]:
-        first = panels[0]
-        several = f" in {len(panels)} panels" if len(panels) > 1 else ""
-        same = len({(p.x_label, p.y_label) for p in panels}) == 1
-        if same:
-            yield f"{first.y_label} against {first.x_label}{several}{_scales(first)}."
-        else:
-            axes = dict.fromkeys(f"{p.y_label} against {p.x_label}" for p in panels)
-            yield f"{listed(list(axes), 3)}{several}."
-        for panel in panels:
-            parts = list(_parts(panel))
-            if parts:
-                yield f"{panel.title}: {'; '.join(parts)}."
 
-    return limited(said())
+def _of_panels(panels: Sequence[Panel], most: int) -> Iterator[str]:
+    axes = list(dict.fromkeys(f"{p.y_label} against {p.x_label}" for p in panels))
+    several = f" in {len(panels)} panels" if len(panels) > 1 else ""
+    yield f"{listed(axes, 3)}{several}{_scales(panels[0]) if len(axes) == 1 else ''}."
+    chains = [p for p in panels if any(mark.pale for mark in p.marks)]
+    if chains:
+        names = listed(list(dict.fromkeys(p.title for p in chains)), 8)
+        yield f"{max(len(p.marks) for p in chains)} lines each for {names}."
+    for panel in panels:
+        parts = list(_parts(panel))[:most]
+        if parts:
+            yield f"{panel.title}: {'; '.join(parts)}."
 
 
 def _scales(panel: Panel) -> str:
@@ -285,40 +294,54 @@ def _scales(panel: Panel) -> str:
 
 
 def _parts(panel: Panel) -> Iterator[str]:
-    pale = [mark for mark in panel.marks if mark.kind == "line" and mark.pale]
-    if pale:
-        yield f"{len(pale)} lines"
     levels = [mark.label for mark in panel.marks if mark.label and (panel.x_names or mark.kind in ("steps", "bars"))]
     if levels:
         over = f" over {listed(list(panel.x_names), 6)}" if panel.x_names else ""
-        yield f"{listed(levels, 6)}{over}"
+        yield f"distribution of {listed(levels, 6)}{over}"
         return
     for mark in panel.marks:
-        if mark.kind in ("line", "whiskers", "dots") and not mark.pale and not panel.x_names:
-            if mark.kind == "dots" and any(other.kind == "line" and other.label == mark.label for other in panel.marks):
-                continue
-            yield from _run(mark, panel)
-        elif mark.kind == "bars":
+        if mark.kind == "bars":
             yield "bars of a distribution"
+        elif mark.kind in ("line", "whiskers", "dots") and not mark.pale and not panel.x_names:
+            lined = any(other.kind == "line" and other.label == mark.label for other in panel.marks)
+            if not (mark.kind == "dots" and lined):
+                yield from _run(mark, panel)
 
 
 def _run(mark: Mark, panel: Panel) -> Iterator[str]:
-    """Where a line starts and ends, dots their range."""
+    """Where a line starts and ends and its bend between, or the range of dots."""
     known = [(x, y) for x, y in zip(mark.x, mark.y, strict=False) if x is not None and y is not None]
     points = sorted((float(x), float(y)) for x, y in known if math.isfinite(x) and math.isfinite(y))
     if not points:
         return
-    said = f"{mark.label} " if mark.label else ""
+    said = f"{mark.label}: " if mark.label else ""
+    values = [y for _, y in points]
+    if mark.kind == "dots":
+        yield f"{said}{len(points)} dots from {_height(min(values), panel)} to {_height(max(values), panel)}"
+        return
+    bend = max(points, key=lambda p: _off_line(p, points))
+    kept = [points[0], bend, points[-1]]
+    if _off_line(bend, points) <= 0.15 * (max(values) - min(values)):
+        kept = [points[0], points[-1]]
+    span = points[-1][0] - points[0][0]
+    at = [number(x) if panel.log_x else on_axis(x, span) for x, _ in kept]
+    yield said + ", ".join(f"{_height(y, panel)} at {x}" for (_, y), x in zip(kept, at, strict=True))
+
+
+def _off_line(point: tuple[float, float], points: Sequence[tuple[float, float]]) -> float:
+    """How far a point lies above or below the straight line between the first and the last."""
     (x0, y0), (x1, y1) = points[0], points[-1]
-    span = x1 - x0
-    if len(points) == 1:
-        yield f"{said}{number(y0)} at {number(x0)}"
-    elif mark.kind == "dots":
-        values = [y for _, y in points]
-        yield f"{said}{len(points)} dots from {number(min(values))} to {number(max(values))}"
-    else:
-        ends = (number(x0), number(x1)) if panel.log_x else (on_axis(x0, span), on_axis(x1, span))
-        yield f"{said}from {number(y0)} at {ends[0]} to {number(y1)} at {ends[1]}"
+    return abs(point[1] - y0 - (y1 - y0) * (point[0] - x0) / ((x1 - x0) or 1.0))
+
+
+def _height(value: float, panel: Panel) -> str:
+    """A number as high as this in the panel: ratios with two decimals."""
+    return ratio(value) if _of_ratios(panel) else number(value)
+
+
+def _of_ratios(panel: Panel) -> bool:
+    words = panel.y_label.lower().split()
+    return ("ratio" in words and "log" not in words) or panel.y_label.startswith("E-value")
 
 
 def values_at(panel: Panel) -> dict[float, str]:
@@ -339,7 +362,9 @@ def values_at(panel: Panel) -> dict[float, str]:
             if x is None or y is None or not (math.isfinite(x) and math.isfinite(y)):
                 continue
             low, high = limits.get((mark.colour, float(x)), (None, None))
-            text = number(y) if low is None or high is None else f"{number(y)} ({number(low)}-{number(high)})"
+            text = _height(y, panel)
+            if low is not None and high is not None:
+                text = ratio_of(y, low, high) if _of_ratios(panel) else f"{text} ({number(low)} to {number(high)})"
             named = f"{mark.label} {text}" if mark.label else text
             said.setdefault(float(x), {}).setdefault((mark.colour, y), named)
     return {

@@ -70,7 +70,7 @@ def _named(study: Study) -> Iterator[str]:
     """What the exposures of the main analyses are called."""
     main = [a for a in study.analyses if a.group == "main"] or list(study.analyses[:1])
     for analysis in main:
-        yield from (study.exposures[e].label or e for e in analysis.exposures)
+        yield from (study.exposures[e].label or e for e in analysis.exposures if not study.exposures[e].cross)
 
 
 def _curves(study: Study, results: Results, declared: CurveFigure, simulated: bool) -> Drawing:
