@@ -56,19 +56,19 @@ def headline_row(view: View, analysis: RatioAnalysis, exposure: str) -> Estimate
 
 
 def in_text(label: str) -> str:
-    """A label within a sentence: its first letter small, unless it begins with a short form (BMI)."""
-    return label if label[:2].isupper() else label[:1].lower() + label[1:]
+    """A label within a sentence: its first letter small, unless it begins with a short form (BMI, E-value)."""
+    return label if label[:2].isupper() and label[1:2] != " " else label[:1].lower() + label[1:]
 
 
 def _result(view: View, row: Estimate) -> str:
-    if row.estimate is None:
-        return "not estimable"
     crude = not view.study.models[row.model].covariates
     reference = [
         e for e in view.rows(row.analysis, exposure=row.exposure, level=row.reference, model=row.model) if not e.stratum
     ]
     if view.guard.hides_ratio(row, *reference, crude=crude):
         return "not reported"
+    if row.estimate is None:
+        return "not estimable"
     text = (
         difference(row, view.rounding)
         if row.estimand == "risk_difference"

@@ -168,10 +168,7 @@ def _few(view: View) -> Iterator[str]:
         cells = {(e.analysis, e.exposure, e.stratum, e.level) for e in empty}
         yield f"{_many_of(len(cells), 'ratio')} could not be estimated; tables say why."
     if view.guard.marks:
-        yield (
-            f"{_many_of(len(view.guard.marks), 'count')} withheld from tables of ratios, being below "
-            f"{view.guard.min_cell} or giving such a one away."
-        )
+        yield "Some counts are withheld, being small or giving a small one away; “What is not shown” says where."
 
 
 def _fits(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:

@@ -35,6 +35,9 @@ METHODS = {
 VARIANCES = {
     "stata": "the robust sandwich times n/(n-1), as Stata prints it",
     "HC0": "the robust sandwich (HC0)",
+    "HC1": "the robust sandwich (HC1)",
+    "HC2": "the robust sandwich (HC2)",
+    "HC3": "the robust sandwich (HC3)",
     "cluster": "cluster-robust",
     "CR2": "cluster-robust, bias-reduced (CR2, Satterthwaite's t limits)",
     "CR3": "cluster-robust, jackknife-like (CR3, t limits)",

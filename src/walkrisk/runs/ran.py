@@ -89,8 +89,13 @@ def sensitivity(accounts: Sequence[Account]) -> str:
 
 def printing(study: Study) -> str:
     """How numbers are rounded, and which are withheld."""
-    k = study.settings.min_cell
-    said = ["Numbers are rounded for print from full precision, halves away from zero."]
+    k, base, rounding = study.settings.min_cell, study.settings.round_counts, study.rounding
+    said = [
+        "Numbers are rounded for print from full precision, halves away from zero: "
+        f"ratios to {_decimals(rounding.ratios)}, percentages to {_decimals(rounding.percentages)}."
+    ]
+    if base:
+        said.append(f"Counts of people are rounded to the nearest multiple of {base}.")
     if k:
         said.append(
             f"Counts of people from 1 to {k - 1} are printed as <{k}; others are not reported ({NOT_REPORTED}) where "
@@ -99,6 +104,10 @@ def printing(study: Study) -> str:
     else:
         said.append("No count is withheld, small ones included.")
     return " ".join(said)
+
+
+def _decimals(n: int) -> str:
+    return "1 decimal" if n == 1 else f"{n} decimals"
 
 
 def software(study: Study) -> str:
