@@ -36,12 +36,15 @@ class System:
     equal: list[tuple[dict[Cell, float], float]] = field(default_factory=list)
     between: list[tuple[dict[Cell, float], float, float]] = field(default_factory=list)
     largest: float = 10_000.0
+    base: int = 0  # of rounding, in what is read now
 
     def cell(self, name: Cell, text: str = "", limits: tuple[float, float] | None = None) -> Cell:
         """A cell; known if a number is printed for it."""
         low, high = self.limits.get(name, (0.0, self.largest))
         if text:
-            low = high = float(text)
+            value = float(text)
+            nearest = (value - self.base // 2, value + (self.base - 1) // 2) if self.base else (value, value)
+            low, high = max(low, nearest[0]), min(high, nearest[1])
         elif limits and low != high:
             low, high = max(low, limits[0]), min(high, limits[1])
         self.limits[name] = (low, high)
@@ -119,8 +122,9 @@ class Study:
     min_cell: int = 5
 
 
-def read(system: System, folder: Path, study: Study, run: str = "") -> None:
-    """Everything that one release tells, as cells named after `run`."""
+def read(system: System, folder: Path, study: Study, run: str = "", *, base: int = 0) -> None:
+    """Everything that one release tells, as cells named after `run`; its counts are rounded to multiples of `base`."""
+    system.base = base
     _Reader(system, folder, study, run).all()
 
 
@@ -291,7 +295,7 @@ class _Reader:
                 if r["statistic"] == "count":
                     limits = self._limits("characteristics", table, variable, group, r["level"], "value")
                     counts.append(system.cell(self.c(table, group, variable, r["level"]), r["value"], limits))
-                if r["statistic"] == "percent" and r["value"]:
+                if r["statistic"] == "percent" and r["value"] and not system.base:
                     factors = {self.c(table, group, variable, r["level"]): 100.0, known: -float(r["value"])}
                     system.between.append((factors, -1e-6, 1e-6) if _full(r["value"]) else (factors, -5e3, 5e3))
             if counts and table != "outcome":  # which has the events only

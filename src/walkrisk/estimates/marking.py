@@ -57,6 +57,7 @@ class Released:
     """The counts that earlier releases of a study show."""
 
     blocks: Mapping[Place, Sequence[Block]] = field(default_factory=dict)
+    counts: Mapping[RatioCell, int] = field(default_factory=dict)
     tables: Tables = field(default_factory=dict)
     withheld: frozenset[RatioCell] = frozenset()
     samples: tuple[Sample, ...] = ()
@@ -110,6 +111,7 @@ def count_marks(
     further = further or Further()
     _add_further(table, further, links, tables, ratio_keys, descriptive_keys, min_cell)
     table.sums.extend(_ties(links, blocks, tables, table, descriptive_keys))
+    _add_released(table, ratio_keys, released.counts, min_cell)
     kept_apart = _secret_places(blocks, secrets)
     _force(table, blocks, ratio_keys, kept_apart, released.withheld)
     for described_cell, key in descriptive_keys.items():
@@ -195,6 +197,28 @@ def _ties(
                     yield Sum((sign, "n", level), (keys[name, group, "", ""],))
                     if column.counts.get((links.outcome, "1")) == events:
                         yield Sum((sign, "events", level), (keys[name, group, links.outcome, "1"],))
+
+
+def _add_released(
+    table: CountTable,
+    keys: Mapping[Place, Mapping[tuple[str, str], list[Key]]],
+    counts: Mapping[RatioCell, int],
+    min_cell: int,
+) -> None:
+    """Single counts that an earlier release shows, where ours are nearly the same."""
+    for place, mine in keys.items():
+        for (level, what), behind in mine.items():
+            shown = counts.get((*place, level, what))
+            for key in behind if shown is not None else ():
+                left = abs(table.values[key] - shown) if shown is not None else 0
+                if is_small(left, min_cell):
+                    there: Key = ("released", *place, level, what)
+                    gone: Key = ("left out", key)
+                    table.values.update({there: shown or 0, gone: left})
+                    table.unseen.add(gone)
+                    table.bounded.add(gone)
+                    large, little = (there, key) if (shown or 0) > table.values[key] else (key, there)
+                    table.sums.append(Sum(large, (little, gone)))
 
 
 def _secret_places(blocks: Mapping[Place, Sequence[Block]], secrets: Secrets) -> dict[Place, Secret]:

@@ -35,7 +35,7 @@ def secret_samples(
     out: dict[tuple[int, int | None], Secret] = {}
     for sample in dict.fromkeys(samples):
         place = (sample.n, sample.events)
-        found = {c for other in telling if (c := _clash(sample, other, min_cell))}
+        found = {c for other in telling if (c := clash(sample, other, min_cell))}
         if "n" in found:
             out[place] = "n"
         elif "events" in found:
@@ -46,7 +46,7 @@ def secret_samples(
     return out
 
 
-def _clash(a: Sample, b: Sample, min_cell: int) -> Secret | None:
+def clash(a: Sample, b: Sample, min_cell: int) -> Secret | None:
     """What of `a` would show very few people beside `b`."""
     people = a.n - b.n
     if a.stratum != b.stratum and ((a.stratum and b.stratum) or not people):

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from walkrisk.cohorts.eligibility import FlowStep
+from walkrisk.errors import UsageFault
 from walkrisk.estimates.marking import Links, Marks, Released, block_samples, count_marks
 from walkrisk.estimates.ratio_counts import cuts_by_exposure, ratio_blocks
 from walkrisk.estimates.results import OUTCOME_TABLE, Diagnostic, Results
-from walkrisk.estimates.samples import Sample, secret_samples
+from walkrisk.estimates.samples import Sample, clash, secret_samples
 from walkrisk.estimates.withheld import COUNTED, Withheld
 from walkrisk.runs import blanking, coarsening, rounding, sensitivity_counts
 from walkrisk.runs.blanking import Secrets
@@ -56,6 +57,8 @@ def protect(
     released = released or Released()
     flow, said = coarsening.published_flow(results.flow, min_cell=k)
     known = [*_known(study, results, flow), *released.samples]
+    if not base:
+        _check_releases(known[: len(known) - len(released.samples)], released.samples, k)
     samples = secret_samples(_samples(study, results), known=known, min_cell=k)
     links = _links(study, known)
     marks = count_marks(
@@ -76,6 +79,18 @@ def protect(
     withheld = (*blanking.marked_cells(marks), *said, *more)
     rows = None if hidden_rows else rounding.to_base(data_rows, base)
     return Protected(rounding.rounded(study, made, base), texts, rows, tuple(dict.fromkeys(withheld)))
+
+
+def _check_releases(own: Sequence[Sample], released: Sequence[Sample], min_cell: int) -> None:
+    """Raises UsageFault where the people analysed, or a step of the flow, differ by very few from a released sample."""
+    found = {c for a in own for b in released if not b.stratum and (c := clash(a, b, min_cell))}
+    if found:
+        what = "people" if "n" in found else "people with or without the outcome"
+        raise UsageFault(
+            f"The people analysed here and a sample of an earlier release differ by 1 to {min_cell - 1} {what}, who "
+            "would be shown by subtraction whatever else were left out. Nothing was written. Leave the sample as it "
+            f"was released, or round counts here (--round-counts {max(min_cell, 5)})."
+        )
 
 
 def _known(study: Study, results: Results, flow: Sequence[FlowStep]) -> Iterator[Sample]:

@@ -14,7 +14,7 @@ from walkrisk.estimates.marking import Released, block_samples
 from walkrisk.estimates.ratio_counts import Block, Place, ratio_blocks
 from walkrisk.estimates.results import ROW_TYPES
 from walkrisk.estimates.samples import Sample
-from walkrisk.estimates.withheld import RatioCell, Withheld
+from walkrisk.estimates.withheld import COUNTED, RatioCell, Withheld
 from walkrisk.reports.files import MANIFEST, rows_from_csv
 
 READ = ("estimates", "characteristics", "flow", "diagnostics")
@@ -37,6 +37,7 @@ def read_releases(folders: Sequence[Path]) -> Releases:
     faults: list[str] = []
     blocks: dict[Place, list[Block]] = {}
     tables: dict[str, Any] = {}
+    counts: dict[RatioCell, int] = {}
     withheld: set[RatioCell] = set()
     samples: list[Sample] = []
     prints: list[str] = []
@@ -60,6 +61,11 @@ def read_releases(folders: Sequence[Path]) -> Releases:
         found = ratio_blocks(rows["estimates"])
         for place, mine in found.items():
             blocks.setdefault(place, []).extend(mine)
+        for e in rows["estimates"]:
+            if e.estimand in COUNTED and e.level:
+                shown = {"n": e.n, "events": e.events}
+                cells = {(e.analysis, e.exposure, e.stratum, e.level, w): v for w, v in shown.items() if v is not None}
+                counts |= cells
         samples += [s for place, s in block_samples(found) if _whole(place, rows["diagnostics"], s)]
         samples += [Sample(d.n, d.events, d.stratum) for d in rows["diagnostics"] if d.n is not None]
         samples += [Sample(n) for s in rows["flow"] for n in (s.n_before, s.n_after)]
@@ -69,7 +75,7 @@ def read_releases(folders: Sequence[Path]) -> Releases:
         }
     if faults:
         raise UsageFault(faults)
-    return Releases(Released(blocks, tables, frozenset(withheld), tuple(samples)), tuple(prints))
+    return Releases(Released(blocks, counts, tables, frozenset(withheld), tuple(samples)), tuple(prints))
 
 
 def _whole(place: Place, diagnostics: Sequence[Any], sample: Sample) -> bool:
