@@ -267,3 +267,27 @@ def test_a_fit_that_failed_has_no_matrix_cells() -> None:
         "m", "M", replace(base, results=replace(base.results, diagnostics=(fit,))), exposure="joint", models=MODELS[1:]
     )
     assert "not estimable" in plain_rows(made)[3][2]
+
+
+def test_rows_whose_counts_are_withheld_read_not_reported() -> None:
+    rows = described(men=(3, 10), unknown=2)
+    exact, marks = table(rows, min_cell=5), characteristic_marks(rows, min_cell=5)
+    blank = [
+        replace(
+            r,
+            value=None if (r.table, r.group, r.variable, r.level) in marks or r.statistic == "smd" else r.value,
+            known=None if (r.table, r.group, r.variable, "unknown") in marks else r.known,
+        )
+        for r in rows
+        if r.statistic != "smd" or r.variable == "sex"
+    ]
+    exact["Age, mean (SD), years"][-1] = "–"
+    assert table(blank, min_cell=5, marks=marks) == exact
+    assert table(blank, min_cell=5, marks={})["Male"][0] == "NR", "without marks too"
+    gone = tuple(
+        replace(e, n=None, events=None, estimate=None, conf_low=None, conf_high=None) if e.level == "Q2/Q2" else e
+        for e in ROWS
+    )
+    hidden: dict[object, str] = {("joint", "joint", "", "Q2/Q2", what): "hidden" for what in ("n", "events")}
+    made = plain_rows(matrix_table("m", "M", shown(gone, hidden), exposure="joint", models=MODELS))
+    assert [line[2] for line in made[6:9]] == ["NR", "NR", "NR / NR"]

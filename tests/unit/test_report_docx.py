@@ -220,6 +220,8 @@ def test_columns_fill_the_page_and_no_word_is_broken() -> None:
             words = (w for text in column for part in text.split(": ") for w in part.replace("-", "- ").split(" "))
             assert max(text_mm(w, laid.points) for w in words) < width - 2 * CELL_MM, column
     assert min(setting(WIDE).widths_mm[1:]) > text_mm("0.87 (0.77-0.98)", setting(WIDE).points)
+    bold = replace(WIDE, header=tuple(Head("Overadjustmen") for _ in WIDE.header), rows=())
+    assert min(setting(bold).widths_mm) - 2 * CELL_MM > 1.05 * text_mm("Overadjustmen", setting(bold).points)
     assert setting(TABLE).widths_mm[2] == setting(TABLE).widths_mm[3], "alike under a span"
     assert (setting(TABLE).points, setting(WIDE).points, setting(many).points) == (9, 9, 7)
 
@@ -232,6 +234,13 @@ def test_a_table_of_more_than_a_page_is_broken_between_its_groups() -> None:
         kept = [bool(row.cells[0].paragraphs[0].paragraph_format.keep_with_next) for row in grid.rows[2:]]
         assert kept[0], "a heading stays with what follows"
         assert all(kept) is whole
+
+
+def test_a_long_group_may_be_broken_but_not_from_its_heading() -> None:
+    one = replace(TABLE, rows=(TABLE.rows[0], *TABLE.rows[1:3] * 40))
+    grid = docx.Document(io.BytesIO(table_docx(one, simulated=False))).tables[0]
+    kept = [bool(row.cells[0].paragraphs[0].paragraph_format.keep_with_next) for row in grid.rows[2:]]
+    assert kept == [True, *[False] * 79, True], "the last row stays with the notes"
 
 
 def test_one_table_is_a_word_file_of_its_own() -> None:
