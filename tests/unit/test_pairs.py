@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -11,10 +12,12 @@ from walkrisk.estimates.pairs import (
     Pair,
     agreement,
     close,
+    fitted_counts,
     gives_small,
     pair_counts,
     pair_estimates,
 )
+from walkrisk.estimates.results import Diagnostic
 from walkrisk.estimates.rows import Estimate
 
 
@@ -175,6 +178,28 @@ def test_a_small_difference_of_all_categories_together_is_found() -> None:
     assert not gives_small(pair_counts(a, counts(("Q1", 110, 30), ("Q2", 90, 10))), min_cell=5)
     without_event = counts(("Q1", 120, 25), ("Q2", 94, 26))  # 14 people more, 11 of them events
     assert gives_small(pair_counts(a, without_event), min_cell=5)
+
+
+def test_what_is_not_shown_is_taken_together_where_the_whole_is_told() -> None:
+    a = counts(("Q1", 100, 20), ("Q2", None, None), ("Q3", None, None))
+    b = counts(("Q1", 110, 30), ("Q2", None, None), ("Q3", None, None))
+    block = ("main", "volume", "")
+    pairs = pair_counts(a, b)
+    assert not gives_small(pairs, min_cell=5)
+    assert not gives_small(pairs, min_cell=5, totals=({block: (300, 60)}, {block: (310, 70)}))
+    assert gives_small(pairs, min_cell=5, totals=({block: (300, 60)}, {block: (312, 70)}))  # two people more in Q2, Q3
+    assert gives_small(pairs, min_cell=5, totals=({block: (300, 60)}, {block: (310, 67)}))
+    assert not gives_small(pairs, min_cell=5, totals=({block: (300, 60)}, {}))
+
+
+def test_the_size_of_a_block_is_that_of_its_fits() -> None:
+    fit = Diagnostic(
+        analysis="main", exposure="volume", stratum="", model="crude", method="", n=300, events=60, parameters=4,
+        converged=True, iterations=3, boundary=False, max_fitted_risk=None, log_likelihood=None, warnings="",
+    )  # fmt: skip
+    hidden = replace(fit, n=None, events=None)
+    assert fitted_counts([hidden, fit, replace(fit, n=299)]) == {("main", "volume", ""): (300, 60)}
+    assert fitted_counts([hidden]) == {}
 
 
 def test_a_count_pair_says_whether_it_is_known() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from walkrisk.estimates.results import Diagnostic
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import is_small
 from walkrisk.estimates.withheld import COUNTED, RATIOS
@@ -209,31 +210,53 @@ def _counted(rows: Sequence[Estimate]) -> dict[tuple[str, str, str, str], Counts
     return out
 
 
-def gives_small(pairs: Sequence[CountPair], *, min_cell: int) -> bool:
+def fitted_counts(rows: Iterable[Diagnostic]) -> dict[Block, Counts]:
+    """(analysis, exposure, stratum) -> people and events of its fits, of the first that tells them."""
+    out: dict[Block, Counts] = {}
+    for d in rows:
+        place = (d.analysis, d.exposure, d.stratum)
+        if d.n is not None and out.get(place, (None, None))[0] is None:
+            out[place] = (d.n, d.events)
+    return out
+
+
+def gives_small(
+    pairs: Sequence[CountPair],
+    *,
+    min_cell: int,
+    totals: tuple[Mapping[Block, Counts], Mapping[Block, Counts]] = ({}, {}),
+) -> bool:
     """Whether the counts of two runs beside each other, or one of them alone, give a count of 1..min_cell - 1.
 
-    That is of people, of events, of people without event, of each category or of all categories of a block together.
+    That is of people, of events, of people without event: of each category, of all categories of a block, and, where
+    the size of the whole is told (`totals`, of both), of the categories together that one of the two does not show.
     """
     return any(
         is_small(abs(value), min_cell)
-        for a, b in _sums(pairs)
-        for value in (a, b, None if a is None or b is None else a - b)
+        for a, b in _sums(pairs, totals)
+        for value in (a, b, _minus(a, b))
         if value is not None
     )
 
 
-def _sums(pairs: Sequence[CountPair]) -> Iterator[Counts]:
-    blocks: dict[tuple[str, ...], dict[tuple[str, str], Counts]] = {}
-    for p in pairs:
-        blocks.setdefault(p.place[:-1], {})[p.place[-1], p.what] = (p.a, p.b)
-    for cells in blocks.values():
+def _sums(
+    pairs: Sequence[CountPair], totals: tuple[Mapping[Block, Counts], Mapping[Block, Counts]]
+) -> Iterator[Counts]:
+    for place, block in by_block(pairs).items():
+        cells = {(p.place[-1], p.what): (p.a, p.b) for p in block}
         levels = list(dict.fromkeys(level for level, _ in cells))
         for level in levels:
             n, events = cells[level, "n"], cells[level, "events"]
             cells[level, "rest"] = (_minus(n[0], events[0]), _minus(n[1], events[1]))
         yield from cells.values()
-        for what in ("n", "events", "rest"):
-            yield _added([cells[level, what] for level in levels])
+        for i, what in enumerate(("n", "events", "rest")):
+            every = [cells[level, what] for level in levels]
+            shown = _added([c for c in every if None not in c])
+            whole = _added(every)
+            yield whole
+            if what != "rest" and None in whole:
+                known = [side.get(place, (None, None))[i] for side in totals]
+                yield _minus(known[0], shown[0]), _minus(known[1], shown[1])
 
 
 def _minus(a: int | None, b: int | None) -> int | None:

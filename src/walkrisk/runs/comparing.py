@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.numbers import count
-from walkrisk.estimates.pairs import CountPair, Pair, Paired, gives_small, pair_counts, pair_estimates
+from walkrisk.estimates.pairs import CountPair, Pair, Paired, fitted_counts, gives_small, pair_counts, pair_estimates
 from walkrisk.reports.files import MANIFEST, check_output
 from walkrisk.reports.intact import kept_manifest, kind_of
 from walkrisk.runs import published_stages, stages
@@ -188,7 +188,8 @@ def _compared(a: Side, b: Side, *, labels: Labels) -> Comparison:
     counts = pair_counts(a.results.estimates, b.results.estimates)
     flow_hidden = plain_counts_give_small(flow, min_cell=k)
     analysed = [p for p in flow if p.what == "n_after"][-1:]
-    counts_hidden = gives_small(counts, min_cell=k) or plain_counts_give_small(analysed, min_cell=k)
+    totals = (fitted_counts(a.results.diagnostics), fitted_counts(b.results.diagnostics))
+    counts_hidden = gives_small(counts, min_cell=k, totals=totals) or plain_counts_give_small(analysed, min_cell=k)
     paired = pair_estimates(a.results.estimates, b.results.estimates)
     if counts_hidden:
         paired = without_derived(paired, a, b)
