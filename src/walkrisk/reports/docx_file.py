@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from datetime import datetime
+from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -76,12 +77,24 @@ def clean(text: str) -> str:
 
 def blank(title: str, *, simulated: bool) -> Document:
     """An empty A4 document in the house style, with nothing of the template's author, date or pictures."""
+    document = docx.Document(BytesIO(_stationery()))
+    document.core_properties.title = clean(f"[Simulated data] {title}" if simulated else title)[:255]
+    if simulated:
+        head = document.sections[0].header.paragraphs[0]
+        head.alignment = ALIGN.CENTER
+        run = head.add_run(f"{STAMP}: these numbers are not results about people")
+        run.bold, run.font.size, run.font.color.rgb = True, Pt(9), ALARM
+    return document
+
+
+@cache
+def _stationery() -> bytes:
+    """What every document starts from."""
     document = docx.Document()
     for relations in (document.part.package.rels, document.part.rels):
         for key in [k for k, r in relations.items() if r.reltype.endswith(TEMPLATE_EXTRAS)]:
             del relations[key]
     said = document.core_properties
-    said.title = clean(f"[Simulated data] {title}" if simulated else title)[:255]
     said.author = said.last_modified_by = said.comments = said.keywords = said.subject = said.category = ""
     said.created = said.modified = EPOCH
     said.language, said.revision = LANGUAGE, 1
@@ -92,11 +105,6 @@ def blank(title: str, *, simulated: bool) -> Document:
     page.page_width, page.page_height = Mm(SHORT_MM), Mm(LONG_MM)
     page.left_margin = page.right_margin = page.top_margin = page.bottom_margin = Mm(MARGIN_MM)
     page.header_distance = page.footer_distance = Mm(10)
-    if simulated:
-        head = page.header.paragraphs[0]
-        head.alignment = ALIGN.CENTER
-        run = head.add_run(f"{STAMP}: these numbers are not results about people")
-        run.bold, run.font.size, run.font.color.rgb = True, Pt(9), ALARM
     foot = page.footer.paragraphs[0]
     foot.alignment = ALIGN.RIGHT
     for text, field in (("Page ", "PAGE"), (" of ", "NUMPAGES")):
@@ -104,7 +112,9 @@ def blank(title: str, *, simulated: bool) -> Document:
         foot._p.append(
             parse_xml(f'<w:fldSimple {nsdecls("w")} w:instr="{field}"><w:r><w:t>1</w:t></w:r></w:fldSimple>')
         )
-    return document
+    out = BytesIO()
+    document.save(out)
+    return out.getvalue()
 
 
 def _styles(document: Document) -> None:
