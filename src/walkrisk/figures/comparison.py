@@ -201,35 +201,41 @@ def difference_figure(
         bottom = r.MARGIN_IN / 2 + _LEGEND_IN + _FOOT_IN + _NUMBERS_IN
         figure = r.page(bottom + _HEIGHT_IN + r.MARGIN_IN, title=title, simulated=simulated)
         left = r.MARGIN_IN + 0.62
-        width = r.WIDTH_IN - left - 1.15
-        axes = r.axes_at(figure, left, bottom, width, _HEIGHT_IN)
-        x = np.asarray([p.mean for p in points], dtype=float)
-        y = np.asarray([p.ratio for p in points], dtype=float)
-        none = np.full(2, np.nan)
-        x_limits = ratio_limits(x, none, none)
-        held = [v for v in (*y, mean, low, high) if v is not None]
-        y_limits = ratio_limits(np.asarray(held, dtype=float), none, none)
-        for scale, axis, limits, set_limits, length in (
-            (axes.set_xscale, axes.xaxis, x_limits, axes.set_xlim, width),
-            (axes.set_yscale, axes.yaxis, y_limits, axes.set_ylim, _HEIGHT_IN),
-        ):
-            scale("log")
-            set_limits(limits)
-            _ratio_axis(axis, limits, length, 0.25)
-        axes.axhline(1, color=r.RULE, linewidth=0.8, zorder=1)
-        _agreement_lines(figure, axes, left + width, bottom, mean=mean, low=low, high=high)
+        corner = (left, bottom, r.WIDTH_IN - left - 1.15, _HEIGHT_IN)
+        lines = [v for v in (mean, low, high) if v is not None]
+        axes = _difference_axes(figure, points, lines, corner)
+        _agreement_lines(figure, axes, left + corner[2], bottom, mean=mean, low=low, high=high)
         for overlap in (True, False):
-            chosen = np.asarray([p.overlap is overlap for p in points], dtype=bool)
+            chosen = [p for p in points if p.overlap is overlap]
             face = "none" if overlap else ORANGE
             edge = r.BLUE if overlap else ORANGE
-            axes.scatter(x[chosen], y[chosen], s=13, facecolors=face, edgecolors=edge, linewidths=0.8, zorder=3)
-        corner = (left, bottom, width, _HEIGHT_IN)
-        figure.tips += [t for p in points if (t := _tip(p, corner, x_limits, y_limits)) is not None]
+            x, y = [p.mean for p in chosen], [p.ratio for p in chosen]
+            axes.scatter(x, y, s=13, facecolors=face, edgecolors=edge, linewidths=0.8, zorder=3)
+        found = (_tip(p, corner, axes.get_xlim(), axes.get_ylim()) for p in points)
+        figure.tips += [tip for tip in found if tip is not None]
         axes.set_ylabel(f"{labels[1]} / {labels[0]}, log scale", fontsize=r.SMALL_PT)
-        foot = f"Geometric mean of {labels[0]} and {labels[1]}, log scale"
-        r.put(figure, left + width / 2, bottom - _NUMBERS_IN - _FOOT_IN / 2, [foot], size=r.SMALL_PT, align="center")
+        foot, middle = f"Geometric mean of {labels[0]} and {labels[1]}, log scale", left + corner[2] / 2
+        r.put(figure, middle, bottom - _NUMBERS_IN - _FOOT_IN / 2, [foot], size=r.SMALL_PT, align="center")
         _point_legend(figure, left, any(not p.overlap for p in points))
     return figure
+
+
+def _difference_axes(
+    figure: Figure, points: Sequence[DifferencePoint], lines: Sequence[float], place: tuple[float, float, float, float]
+) -> Axes:
+    """Log axes that hold every point and line, with a line at 1."""
+    axes = r.axes_at(figure, *place)
+    none = np.full(2, np.nan)
+    x_limits = ratio_limits(np.asarray([p.mean for p in points], dtype=float), none, none)
+    y_limits = ratio_limits(np.asarray([*(p.ratio for p in points), *lines], dtype=float), none, none)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(x_limits)
+    axes.set_ylim(y_limits)
+    _ratio_axis(axes.xaxis, x_limits, place[2], 0.25)
+    _ratio_axis(axes.yaxis, y_limits, place[3], 0.25)
+    axes.axhline(1, color=r.RULE, linewidth=0.8, zorder=1)
+    return axes
 
 
 def _tip(
