@@ -51,12 +51,12 @@ def manifest(
     files: Mapping[str, str | bytes],
     declarations: Declarations | None = None,
     options: Mapping[str, Any] | None = None,
-    drawings: Mapping[str, str] | None = None,
+    made_from: Mapping[str, str] | None = None,
 ) -> str:
     """The manifest as JSON: no time stamps and no paths, so that the same inputs give the same bytes.
 
     `declarations` are the files the study was declared in (none for a study made in Python), `options` what the run
-    was asked for beside them, `drawings` a hash of what each figure was drawn from.
+    was asked for beside them, `made_from` a hash of what each table and figure was made from.
     """
     return sealed(
         {
@@ -69,7 +69,7 @@ def manifest(
             "options": dict(options or {}),
             "environment": environment(),
             "warnings": list(warnings),
-            **({"drawings": dict(drawings)} if drawings else {}),
+            **({"made_from": dict(made_from)} if made_from else {}),
             "files": hashes(files),
         }
     )

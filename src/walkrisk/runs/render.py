@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
+from functools import partial
 
 from walkrisk.accounts.account import Drawing
 from walkrisk.errors import StudyFault
@@ -10,12 +12,11 @@ from walkrisk.estimates.disclosure import merge_small_steps
 from walkrisk.figures.fonts import page_font
 from walkrisk.figures.svg import inline
 from walkrisk.reports.docx import report_docx
-from walkrisk.reports.html import FigureBlock, report_html
-from walkrisk.reports.table_files import table_files
+from walkrisk.reports.html import FigureBlock, ReportParts, report_html
 from walkrisk.runs.accounting import accounts_of
 from walkrisk.runs.compute import Progress
 from walkrisk.runs.drawings import drawings
-from walkrisk.runs.picturing import Kept, pictures_of
+from walkrisk.runs.remaking import Kept, Making, drawing, remade, writing
 from walkrisk.runs.report import report_parts
 from walkrisk.runs.run import PUBLISHED_FILE, Run
 from walkrisk.runs.tabulations import (
@@ -37,9 +38,9 @@ from walkrisk.tables.withheld import disclosure_table
 def render(
     made: Run, *, study_sha256: str, progress: Progress, jobs: int = 1, kept: Kept | None = None
 ) -> tuple[dict[str, str | bytes], dict[str, str]]:
-    """tables/* and figures/* in every format, report.html and report.docx; and what each figure was drawn from.
+    """tables/* and figures/* in every format, report.html and report.docx; and of what each was made, as hashes.
 
-    `kept` pictures are not made again where they would be the same.
+    Files that are `kept` are not made again where they would be the same.
     """
     simulated = made.source.simulated
     marks = made.published.marks if made.published else None
@@ -49,19 +50,27 @@ def render(
     flow = merge_small_steps(made.results.flow, min_cell=made.study.settings.min_cell)
     drawn = list(drawings(made.study, made.results, flow=flow, simulated=simulated))
     drawn += [d for a in accounts.all() for d in a.drawings]
-    pictures, prints = pictures_of(drawn, kept=kept or Kept(), jobs=jobs, progress=progress)
-    files: dict[str, str | bytes] = {
-        f"figures/{name}.{fmt}": content for name, made_of in pictures.items() for fmt, content in made_of.items()
-    }
-    figures = {d.id: _block(d, i, pictures[d.id]["svg"]) for i, d in enumerate(drawn, start=1)}
-    progress("Writing the report", len(drawn), len(drawn))
+    pictures = [drawing(d) for d in drawn]
+    files = remade(pictures, kept=kept or Kept(), jobs=jobs, progress=progress)
+    figures = {d.id: _block(d, i, _bytes(files[f"figures/{d.id}.svg"])) for i, d in enumerate(drawn, start=1)}
     parts = report_parts(made, work, tables, figures, study_sha256=study_sha256, accounts=accounts)
     foot = f"{made.study.study.title}. Data: {made.source.name} (SHA-256 {made.source.sha256[:12]})"
-    for table in (tables | parts.tables).values():
-        files |= table_files(table, simulated=simulated, source=foot)
-    files["report.html"] = report_html(parts, font=page_font())
-    files["report.docx"] = report_docx(parts, pictures={name: made_of["png"] for name, made_of in pictures.items()})
-    return files, prints
+    first, *more = [writing(t, simulated=simulated, source=foot) for t in (tables | parts.tables).values()]
+    shown = {d.id: _bytes(files[f"figures/{d.id}.png"]) for d in drawn}
+    report = Making("report", "Writing the report", "", partial(_report, parts, shown))  # the longest, so begun soon
+    files |= remade([first, report, *more], kept=kept or Kept(), jobs=jobs, progress=progress)
+    return files, {m.name: m.made_from for m in (*pictures, first, *more) if m.made_from}
+
+
+def _report(parts: ReportParts, pictures: Mapping[str, bytes]) -> dict[str, str | bytes]:
+    return {
+        "report.html": report_html(parts, font=page_font()),
+        "report.docx": report_docx(parts, pictures=pictures),
+    }
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content if isinstance(content, bytes) else content.encode()
 
 
 def _tables(made: Run, work: Tabulation) -> dict[str, Table]:

@@ -14,10 +14,10 @@ from walkrisk.estimates.withheld import Withheld
 from walkrisk.reports.files import MANIFEST, rows_from_csv
 from walkrisk.reports.manifest import DataSource, declared_in, sha256
 from walkrisk.runs.compute import Progress, silent
-from walkrisk.runs.picturing import kept_pictures
 from walkrisk.runs.presentation import presented, renamed_flow
 from walkrisk.runs.protecting import Protected
 from walkrisk.runs.releases import Releases, read_releases
+from walkrisk.runs.remaking import kept_files
 from walkrisk.runs.run import (
     DISCLOSURE_FILE,
     PUBLISHED_FILE,
@@ -58,9 +58,9 @@ def report_again(
 ) -> Run:
     """Tables, figures, report and manifest again from the rows in `folder`, without refitting.
 
-    `declared` is a study.toml that takes the place of the run's; it may differ in what readers see alone. Pictures that
-    would come out as they are there are not made again; the others `jobs` side by side. What is written is what a run
-    of the same declaration writes.
+    `declared` is a study.toml that takes the place of the run's; it may differ in what readers see alone. Tables and
+    figures that would come out as they are there are not made again; the others `jobs` side by side. What is written
+    is what a run of the same declaration writes.
 
     Raises UsageFault where the folder's numbers were made fit for publication with another `min_cell` or
     `round_counts`: what is gone cannot be had back, and what a larger one asks for was decided on exact counts.
@@ -86,7 +86,7 @@ def report_again(
         releases=releases if left.exact else Releases(prints=left.releases),
         published=None if left.exact else Protected(results, left.warnings, left.source.rows, left.withheld),
     )
-    kept = kept_pictures(folder, left.manifest)
+    kept = kept_files(folder, left.manifest)
     return write(made, folder, exact_numbers=left.exact, jobs=jobs, kept=kept, progress=progress)
 
 

@@ -29,7 +29,7 @@ from walkrisk.studies.study import Study
 if TYPE_CHECKING:
     import pandas as pd
 
-    from walkrisk.runs.picturing import Kept
+    from walkrisk.runs.remaking import Kept
 
 STUDY_FILE = "study.json"
 PUBLISHED_FILE = "published.toml"
@@ -188,7 +188,7 @@ def write(
     """Leave a run in the folder `out`, whole or not at all: rows, study, tables, figures, report, manifest.
 
     All of it may be published; with `exact_numbers` the csv files of numbers and the manifest may not. Pictures are
-    made `jobs` side by side, those `kept` not again where they would be the same.
+    made `jobs` side by side, files that are `kept` not again where they would be the same.
     """
     study_text = json.dumps(as_table(made.study), indent=1, ensure_ascii=False) + "\n"
     published = made.published or protect(
@@ -211,11 +211,11 @@ def write(
     }
     files[DISCLOSURE_FILE] = rows_to_csv(published.withheld, Withheld)
     files |= {STUDY_FILE: study_text, **made.attached}
-    drawings: Mapping[str, str] = {}
+    made_from: Mapping[str, str] = {}
     if not numbers_only:
         from walkrisk.runs.render import render
 
-        rendered, drawings = render(shown, study_sha256=sha256(study_text), progress=progress, jobs=jobs, kept=kept)
+        rendered, made_from = render(shown, study_sha256=sha256(study_text), progress=progress, jobs=jobs, kept=kept)
         files |= rendered
     files[MANIFEST] = manifest(
         study_id=made.study.study.id,
@@ -226,7 +226,7 @@ def write(
         files=files,
         declarations=made.declarations,
         options=_options(made, numbers_only=numbers_only, exact_numbers=exact_numbers),
-        drawings=drawings,
+        made_from=made_from,
     )
     with finished_folder(out) as folder:
         write_all(folder, files)
