@@ -28,7 +28,7 @@ from walkrisk.estimates.rows import CurvePoint
 from walkrisk.figures import fonts, panels, spoken
 from walkrisk.figures.contours import ContourLine, ContourPanel, Marked, contour_figure
 from walkrisk.figures.curves import CurvePanel, dose_response_figure
-from walkrisk.figures.flow import flow_figure
+from walkrisk.figures.flow import FlowGroup, flow_figure
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
 from walkrisk.figures.heat_map import HeatPanel, heat_map_figure
 from walkrisk.figures.love import LoveRow, love_figure
@@ -55,17 +55,21 @@ def point(x: float, ratio: float, factor: float) -> CurvePoint:
     )
 
 
-def curves(width: Width) -> Page:
+def made_panel() -> CurvePanel:
     at = [float(x) for x in np.arange(20.0, 201.0, 2.0)]
     points = [point(x, math.exp(-0.004 * (x - 50)), math.exp(0.002 * abs(x - 50))) for x in at]
     bins = [
         HistogramBin(exposure="volume", low=x, high=x + 20, n=n)
         for x, n in zip(range(20, 200, 20), (3, 9, 40, 300, 90, 40, 20, 6, 2), strict=False)
     ]
-    panel = CurvePanel(
+    return CurvePanel(
         exposure="Walking volume", unit="min/day", label="A", points=points, bins=bins, reference=50.0,
         knots=(40.0, 90.0), note="P for non-linearity = .03",
     )  # fmt: skip
+
+
+def curves(width: Width) -> Page:
+    panel = made_panel()
     return dose_response_figure([panel, panel, panel], title="Dose-response", simulated=True, width=width)
 
 
@@ -73,7 +77,17 @@ def flow(width: Width) -> Page:
     steps = [
         FlowStep(f"s{i}", LONG if i == 2 else "No valid day", 9000 - 700 * i, 700, 8300 - 700 * i) for i in range(4)
     ]
-    return flow_figure(steps, n_start=9000, n_analysed=6200, events=840, event_word="Chronic illness", width=width)
+    return flow_figure(
+        steps,
+        n_start=9000,
+        n_analysed=6200,
+        events=840,
+        event_word="Chronic illness",
+        width=width,
+        groups=[FlowGroup(label=f"Q{i}", n=None if i == 3 else 1550, events=4 if i == 2 else 210) for i in range(1, 5)],
+        groups_word="Walking volume",
+        events_word="Cases",
+    )
 
 
 def forest(width: Width) -> Page:
@@ -256,6 +270,42 @@ def test_words_have_the_main_numbers() -> None:
     assert "the estimate comes to 1 where both are 1.71" in made("contours").alt
     assert "Before weighting: up to 0.21 (Age), 1 beyond the line." in made("love").alt
     assert "k in the category: 0.50 at 0.5, 2.00 at 2" in made("panel").alt
+
+
+def test_the_flow_ends_with_those_analysed_by_exposure() -> None:
+    said = [t.get_text().replace("\u00a0", " ") for t in laid_out("flow", "double")]
+    assert [said.count(words) for words in ("Q4", "n = 1550", "n not reported", "Cases: 210", "Cases: <5")] == [
+        1,
+        3,
+        1,
+        3,
+        1,
+    ]
+    assert (
+        "By Walking volume: Q1, n = 1550, Cases: 210; Q2, n = 1550, Cases: <5; Q3, n not reported" in made("flow").alt
+    )
+    many = [FlowGroup(label=f"Q{i}", n=900) for i in range(1, 9)]
+    narrow = flow_figure([], n_start=7200, n_analysed=7200, groups=many, width="single")
+    assert "Q8" not in {t.get_text() for t in narrow.texts}
+
+
+def test_many_distributions_are_told_apart_by_marks() -> None:
+    marks = [Mark(kind="steps", x=[0, 1, 2], y=[1, 2 + i, 1], label=f"Q{i}", colour=i) for i in range(3)]
+    axes = panel_figure([Panel(title="Weights", x_label="Weight", y_label="People, %", marks=marks)]).axes[0]
+    assert [line.get_marker() for line in axes.lines] == ["o", "s", "^"]
+    assert axes.lines[0].get_xdata().tolist() == [0.5, 1.5, 2.5]
+
+
+def test_a_rug_marks_percentiles_and_no_person() -> None:
+    panel = made_panel()
+    figure = dose_response_figure([panel], people="rug")
+    (rug,) = [line for line in figure.axes[1].lines if line.get_marker() == "|"]
+    assert len(rug.get_xdata()) == 19
+    assert np.interp(50, range(5, 100, 5), rug.get_xdata()) == pytest.approx(93.53, abs=0.01)
+    assert not figure.axes[0].patches
+    assert "Percentiles 5, 10, ..., 95" in {t.get_text() for t in figure.legends[0].get_texts()}
+    bare = dose_response_figure([panel], people="none")
+    assert not any(line.get_marker() == "|" for line in bare.axes[1].lines)
 
 
 def test_distributions_are_left_to_the_eye() -> None:

@@ -132,6 +132,7 @@ def _draw(ax: Axes, panel: ContourPanel, plot_in: float) -> None:
         axis.set_ticks([], minor=True)
     taken: list[tuple[float, float]] = []
     per_in = plot_in / math.log(panel.largest)
+    dots = [(math.log(max(m.x, 1.0)) * per_in, math.log(max(m.y, 1.0)) * per_in) for m in panel.marks]
     for line in sorted(panel.lines, key=lambda other: other.kind == "contour"):
         place = spoken.on_diagonal(line.x, line.y)
         if place is None:
@@ -144,12 +145,26 @@ def _draw(ax: Axes, panel: ContourPanel, plot_in: float) -> None:
         near = any(abs(at - other) < _CLEAR_IN for other, _ in taken)
         if near or not _EDGE_IN < at < plot_in - _EDGE_IN:
             continue  # a contour without room for its number would say nothing
-        taken.append((at, at))
         ax.plot(line.x, line.y, **_STYLES[line.kind])
-        ax.text(
-            place, place, line.label, size=r.SMALL_PT, color=r.QUIET, ha="center", va="center", zorder=4, bbox=_PAPER
-        )
+        words: dict[str, Any] = {"size": r.SMALL_PT, "color": r.QUIET, "ha": "center", "va": "center", "bbox": _PAPER}
+        x, y = _label_at(line, dots, per_in, plot_in)
+        taken += [(at, at), (x, y), (x - 0.09, y), (x + 0.09, y)]
+        ax.text(math.exp(x / per_in), math.exp(y / per_in), line.label, zorder=4, **words)
     _put_marks(ax, panel, per_in, plot_in, taken)
+
+
+def _label_at(
+    line: ContourLine, dots: Sequence[tuple[float, float]], per_in: float, plot_in: float
+) -> tuple[float, float]:
+    """Where on a line its number stands (inches): by the diagonal, or as near to it as leaves room for dots."""
+    on_line = [(math.log(x) * per_in, math.log(y) * per_in) for x, y in zip(line.x, line.y, strict=True)]
+    inside = [p for p in on_line if min(p) > _EDGE_IN and max(p) < plot_in - _EDGE_IN] or on_line
+    by_diagonal = sorted(inside, key=lambda p: abs(p[0] - p[1]))
+
+    def free(p: tuple[float, float]) -> bool:
+        return all(max(abs(p[0] - x) - 0.12, abs(p[1] - y)) > 0.13 for x, y in dots)
+
+    return next((p for p in by_diagonal if free(p)), by_diagonal[0])
 
 
 def _put_marks(

@@ -187,8 +187,8 @@ def _draw_bars(axes: Axes, panel: CurvePanel, x_limits: tuple[float, float], *, 
         [b.high - b.low for b in shown],
         align="edge",
         color=r.BAR,
-        edgecolor="white",
-        linewidth=0.3,
+        edgecolor=r.BAR_EDGE,
+        linewidth=0.4,
     )
     step = max(nice_step((0, tallest), at_most=5), 1.0)
     ticks = spaced_ticks((0, tallest), step)
@@ -331,7 +331,7 @@ def _legend(
         if any(p.knots for p in panels):
             signs.append(Line2D([], [], **_KNOT, label="Knots"))
     if people == "histogram" and any(b.n > 0 for p in panels for b in p.bins):
-        signs.append(Patch(facecolor=r.BAR, label=histogram_label))
+        signs.append(Patch(facecolor=r.BAR, edgecolor=r.BAR_EDGE, linewidth=0.4, label=histogram_label))
     if people == "rug" and any(b.n > 0 for p in panels for b in p.bins):
         signs.append(Line2D([], [], **_RUG, label="Percentiles 5, 10, ..., 95"))
     return signs

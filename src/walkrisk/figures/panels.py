@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ DOTS = ("o", "s", "^", "D", "v", "P")
 
 _HEIGHT_IN = 1.75
 _TITLE_GAP_IN = 0.07
+_MOST_STEPS = 2
 _STRIP_IN = 0.045  # least width of a mark that tells values
 _LEFT_IN, _RIGHT_IN, _BETWEEN_IN = 0.62, 0.12, 0.3
 _NUMBERS_IN, _LEGEND_ROW_IN, _HANDLE_IN = 0.24, 0.19, 0.3
@@ -41,11 +42,12 @@ class Mark:
     """Something drawn in a panel: `y` (k,) at `x` (k,), None or NaN where unknown.
 
     A band runs from `low` to `high`, whiskers too with a dot at `y`; steps are levels of a histogram whose bins start
-    at `x` (and have all the same width), bars too, filled. `colour` is a place in the palette; dashes and dots follow
-    it, so that grey print tells them apart; a mark without a `label` has no entry in the legend.
+    at `x` (and have all the same width), bars too, filled. More than two steps in a panel are drawn as polygons over
+    the middles of their bins, which are told apart where they cross. `colour` is a place in the palette; dashes and
+    dots follow it, so that grey print tells them apart; a mark without a `label` has no entry in the legend.
     """
 
-    kind: Literal["line", "dots", "steps", "bars", "band", "whiskers"]
+    kind: Literal["line", "dots", "steps", "polygon", "bars", "band", "whiskers"]
     x: Numbers
     y: Numbers = ()
     low: Numbers = ()
@@ -141,8 +143,9 @@ def _draw(ax: Axes, panel: Panel, width_in: float, height_in: float) -> None:
         ax.set_xscale("log")
     if panel.log_y:
         ax.set_yscale("log")
+    many = sum(mark.kind == "steps" for mark in panel.marks) > _MOST_STEPS
     for mark in panel.marks:
-        _draw_mark(ax, mark)
+        _draw_mark(ax, replace(mark, kind="polygon") if many and mark.kind == "steps" else mark)
     _limits(ax, panel)
     _ticks(ax, panel, width_in, height_in)
     lines = max(int(height_in / 0.2), 1)
@@ -180,7 +183,10 @@ def _draw_mark(ax: Axes, mark: Mark) -> None:
         ax.plot(x, y, linestyle="none", marker=dot, markersize=3.5, color=colour, alpha=alpha, zorder=5)
     elif len(x):
         step = float(np.min(np.diff(x))) if len(x) > 1 else 1.0
-        if mark.kind == "bars":
+        if mark.kind == "polygon":
+            look = {"linestyle": DASHES[mark.colour % len(DASHES)], "marker": DOTS[mark.colour % len(DOTS)]}
+            ax.plot(x + step / 2, y, color=colour, linewidth=1.0, markersize=3, zorder=4, **look)
+        elif mark.kind == "bars":
             ax.bar(x, y, width=step, align="edge", color=colour, alpha=0.45, linewidth=0, zorder=2)
         else:
             edges = np.append(x, x[-1] + step)
@@ -254,9 +260,11 @@ def _legend_rows(panels: Sequence[Panel], room: float) -> Iterator[list[tuple[Ma
     """Entries of the legend, as many a row as fit."""
     entries: dict[str, Mark] = {}
     for panel in panels:
+        many = sum(mark.kind == "steps" for mark in panel.marks) > _MOST_STEPS
         for mark in panel.marks:
             if mark.label:
-                entries.setdefault(mark.label, mark)
+                shown = replace(mark, kind="polygon") if many and mark.kind == "steps" else mark
+                entries.setdefault(mark.label, shown)
     row: list[tuple[Mark, str]] = []
     used = 0.0
     for label, mark in entries.items():
@@ -292,7 +300,7 @@ def _put_legend(figure: Figure, rows: Sequence[Sequence[tuple[Mark, str]]], page
                     color=colour,
                     linewidth=1.2,
                     linestyle="none" if mark.kind == "dots" else "-" if dotted else DASHES[mark.colour % len(DASHES)],
-                    marker=DOTS[mark.colour % len(DOTS)] if dotted else None,
+                    marker=DOTS[mark.colour % len(DOTS)] if dotted or mark.kind == "polygon" else None,
                     markevery=[1],
                     markersize=3.5,
                     transform=place,

@@ -44,6 +44,7 @@ INK = "#1A1A1A"
 QUIET = "#595959"
 RULE = "#8C8C8C"
 BAR = "#DADADA"
+BAR_EDGE = "#9A9A9A"  # tells bars from a band in grey
 ZEBRA = "#F3F3F3"
 STAMP_PAPER = "#FFF0CC"
 STAMP_INK = "#6B4200"

@@ -75,7 +75,7 @@ def ratio_of(estimate: float, low: float | None, high: float | None) -> str:
 
 
 # ---------------------------------------------------------------- participants
-def of_flow(steps: Sequence[FlowStep], *, n_start: int, last: Sequence[str], start_word: str) -> str:
+def of_flow(steps: Sequence[FlowStep], *, n_start: int, last: Sequence[str], start_word: str, groups: str) -> str:
     """Who came, who left and why, who was analysed."""
 
     def said() -> Iterator[str]:
@@ -83,7 +83,9 @@ def of_flow(steps: Sequence[FlowStep], *, n_start: int, last: Sequence[str], sta
         left = [f"{s.reason}, {n_text(s.n_excluded)}" for s in steps]
         yield f"{', '.join(last)}."
         for i, reason in enumerate(left, start=1):
-            yield f"Excluded {f'at step {i}' if len(left) > 1 else ''}: {reason}.".replace("  ", " ").replace(" :", ":")
+            yield f"Excluded{f' at step {i}' if len(left) > 1 else ''}: {reason}."
+        if groups:
+            yield f"By {groups}."
 
     return limited(said()).replace("\u00a0", " ")
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from walkrisk.accounts.account import Drawing
 from walkrisk.cohorts.eligibility import FlowStep
-from walkrisk.estimates.disclosure import has_merged_steps
+from walkrisk.estimates.disclosure import RATIOS, has_merged_steps
 from walkrisk.estimates.numbers import Rounding
 from walkrisk.estimates.results import OUTCOME_TABLE, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.curves import CurvePanel, dose_response_figure
-from walkrisk.figures.flow import flow_figure
+from walkrisk.figures.flow import FlowGroup, flow_figure
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
 from walkrisk.figures.spoken import listed
 from walkrisk.studies.study import CurveFigure, ForestFigure, Study
@@ -57,6 +57,9 @@ def _flow(study: Study, results: Results, flow: tuple[FlowStep, ...], simulated:
         width=study.settings.figure_width,
         start_word="Participants in the extract",
         analysed_word="Analytic sample",
+        groups=_groups(study, results),
+        groups_word=_grouped_by(study),
+        events_word=study.outcomes[study.settings.outcome].event_word.capitalize(),
     )
     merged = has_merged_steps(flow)
     caption = "Exclusions in order, with the number of people at each." + (
@@ -64,6 +67,24 @@ def _flow(study: Study, results: Results, flow: tuple[FlowStep, ...], simulated:
     )
     about = f"Participants of the study of {listed(list(dict.fromkeys(_named(study))))}."
     return Drawing("flow", "Participant flow", caption, figure, about=about)
+
+
+def _grouped_by(study: Study) -> str:
+    return next(iter(_named(study)), "")
+
+
+def _groups(study: Study, results: Results) -> list[FlowGroup]:
+    """Those analysed by the categories of the first exposure of the main analysis, where they are all of the sample."""
+    main = next((a for a in study.analyses if a.group == "main"), None)
+    exposure = next((e for e in main.exposures if not study.exposures[e].cross), None) if main else None
+    if main is None or exposure is None or main.outcome not in (None, study.settings.outcome):
+        return []
+    rows = [e for e in results.estimates if (e.analysis, e.exposure, e.stratum) == (main.id, exposure, "")]
+    by_level = {e.level: e for e in reversed(rows) if e.level and e.estimand in RATIOS}
+    groups = [FlowGroup(label=e.level, n=e.n, events=e.events) for e in reversed(by_level.values())]
+    whole = sum(g.n for g in groups if g.n is not None)
+    exact = all(g.n is not None for g in groups) and not study.settings.round_counts
+    return groups if len(groups) > 1 and (not exact or whole == people_analysed(results)) else []
 
 
 def _named(study: Study) -> Iterator[str]:
