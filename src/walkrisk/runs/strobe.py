@@ -162,7 +162,8 @@ def _statistics(find: Finder, ways: list[str]) -> Iterator[Item]:
     yield Item("12d", "How loss to follow-up was handled", _all(loss or find.titled("section_limits")), left)
     summary = find.titled("section_summary")
     declared = find.titled("section_further") if any(a.group == "sensitivity" for a in study.analyses) else []
-    yield Item("12e", "Sensitivity analyses", _all(ways if summary or declared else [], summary, declared, find.groups))
+    found = _all(ways if summary or declared or find.groups else [], summary, declared, find.groups)
+    yield Item("12e", "Sensitivity analyses", found, "" if found else "None is in this report; say so.")
 
 
 def _results(find: Finder) -> Iterator[Item]:
@@ -196,7 +197,9 @@ def _results(find: Finder) -> Iterator[Item]:
     absolute = find.named([*ids, *(a.analysis for a in study.attributable)])
     yield Item("16c", "Absolute risks, where they say more", _all(absolute), "" if absolute else "Absolute risks.")
     others = find.titled("section_dose", "section_further", "section_effects", "section_testing", "section_summary")
-    yield Item("17", "Other analyses: subgroups, interactions, sensitivity", _all(others, find.groups))
+    found = _all(others, find.groups)
+    left = "" if found else "None is in this report; say so."
+    yield Item("17", "Other analyses: subgroups, interactions, sensitivity", found, left)
 
 
 def _discussion(find: Finder) -> Iterator[Item]:
