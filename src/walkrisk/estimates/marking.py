@@ -249,7 +249,10 @@ def _force(
             if column in columns:
                 table.forced.update(k for k in behind if k in table.values)
         for b in blocks.get(place, ()):
-            table.unseen.update((signature(place[1], b), c, "") for c in columns)
+            totals = {(signature(place[1], b), c, "") for c in columns}
+            table.unseen.update(totals)
+            same = {s.parts[0] for s in table.sums if s.total in totals and len(s.parts) == 1}
+            table.forced.update(same & table.cost.keys())
     for place, mine in keys.items():
         for (level, column), behind in mine.items():
             if (*place, level, column) in withheld:

@@ -56,9 +56,9 @@ def protect(
         return Protected(made, tuple(warnings), rounding.to_base(data_rows, base), ())
     released = released or Released()
     flow, said = coarsening.published_flow(results.flow, min_cell=k)
-    known = [*_known(study, results, flow), *released.samples]
-    if not base:
-        _check_releases(known[: len(known) - len(released.samples)], released.samples, k)
+    before = () if base else released.samples
+    own = [_telling(s, before, k) for s in _known(study, results, flow)]
+    known = [*own, *released.samples]
     samples = secret_samples(_samples(study, results), known=known, min_cell=k)
     links = _links(study, known)
     marks = count_marks(
@@ -81,16 +81,19 @@ def protect(
     return Protected(rounding.rounded(study, made, base), texts, rows, tuple(dict.fromkeys(withheld)))
 
 
-def _check_releases(own: Sequence[Sample], released: Sequence[Sample], min_cell: int) -> None:
-    """Raises UsageFault where the people analysed, or a step of the flow, differ by very few from a released sample."""
-    found = {c for a in own for b in released if not b.stratum and (c := clash(a, b, min_cell))}
-    if found:
-        what = "people" if "n" in found else "people with or without the outcome"
+def _telling(own: Sample, released: Sequence[Sample], min_cell: int) -> Sample:
+    """A sample that everybody sees, without its events where they would tell a few beside an earlier release.
+
+    Raises UsageFault where its people differ by very few from those of a released sample.
+    """
+    found = {c for b in released if not b.stratum and (c := clash(own, b, min_cell))}
+    if "n" in found:
         raise UsageFault(
-            f"The people analysed here and a sample of an earlier release differ by 1 to {min_cell - 1} {what}, who "
-            "would be shown by subtraction whatever else were left out. Nothing was written. Leave the sample as it "
-            f"was released, or round counts here (--round-counts {max(min_cell, 5)})."
+            f"The people analysed here, or left by a step of the flow, differ by 1 to {min_cell - 1} from a sample of "
+            "an earlier release: they would be shown by subtraction whatever else were left out. Nothing was written. "
+            f"Leave the sample as it was released, or round counts here (--round-counts {max(min_cell, 5)})."
         )
+    return Sample(own.n, None) if found else own
 
 
 def _known(study: Study, results: Results, flow: Sequence[FlowStep]) -> Iterator[Sample]:
