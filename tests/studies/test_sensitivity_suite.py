@@ -18,12 +18,14 @@ import pytest
 from walkrisk.accounts.account import GROUPS, Account, View
 from walkrisk.accounts.facts import Fact, number_of, ratio_of, sentence, setting, words
 from walkrisk.estimates.results import ROW_TYPES, Results
+from walkrisk.estimates.withheld import Withheld
 from walkrisk.reports.files import rows_from_csv
 from walkrisk.reports.html import table_csv
 from walkrisk.reports.kept import folder_of
 from walkrisk.runs.accounting import accounts_of, view_of
+from walkrisk.runs.blanking import marks_from
 from walkrisk.runs.run import run_file
-from walkrisk.runs.tabulations import tabulation
+from walkrisk.runs.tabulations import Tabulation, tabulation
 from walkrisk.studies.declaration import load_study
 
 from .sentences_check import every_fault
@@ -58,16 +60,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory, study_toml: Path, extract
 
 
 @pytest.fixture(scope="module")
-def view(finished: Path, study_toml: Path) -> View:
+def made(finished: Path, study_toml: Path) -> Tabulation:
     """What the report was made from, read back from the files."""
     study = load_study(study_toml, sensitivity=True)
     rows = {k: rows_from_csv((finished / f"{k}.csv").read_text(encoding="utf-8"), t) for k, t in ROW_TYPES.items()}
-    return view_of(tabulation(study, Results(**rows), simulated=True))
+    withheld = rows_from_csv((finished / "disclosure.csv").read_text(encoding="utf-8"), Withheld)
+    return tabulation(study, Results(**rows), simulated=True, marks=marks_from(withheld))
 
 
 @pytest.fixture(scope="module")
-def accounts(view: View) -> tuple[Account, ...]:
-    return accounts_of(tabulation(view.study, view.results, simulated=True)).all()
+def view(made: Tabulation) -> View:
+    return view_of(made)
+
+
+@pytest.fixture(scope="module")
+def accounts(made: Tabulation) -> tuple[Account, ...]:
+    return accounts_of(made).all()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
