@@ -26,44 +26,7 @@ from walkrisk.tables.table import Head, Row, Table
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests" / "browser" / "small_study.toml"
-ITEMS = tuple(
-    [
-        "1a",
-        "1b",
-        "2",
-        "3",
-        "4",
-        "5",
-        "6a",
-        "6b",
-        "7",
-        "8",
-        "9",
-        "10",
-        "11",
-        "12a",
-        "12b",
-        "12c",
-        "12d",
-        "12e",
-        "13a",
-        "13b",
-        "13c",
-        "14a",
-        "14b",
-        "14c",
-        "15",
-        "16a",
-        "16b",
-        "16c",
-        "17",
-        "18",
-        "19",
-        "20",
-        "21",
-        "22",
-    ]
-)
+ITEMS = "1a 1b 2 3 4 5 6a 6b 7 8 9 10 11 12a 12b 12c 12d 12e 13a 13b 13c 14a 14b 14c 15 16a 16b 16c 17 18 19 20 21 22"
 
 
 def made_view(study: Study, results: Results, *, simulated: bool = False) -> View:
@@ -213,7 +176,7 @@ def found(view: View, *titles: tuple[str, str]) -> dict[str, tuple[str, str]]:
 
 def test_every_item_stands_in_the_checklist_once_and_says_something(view: View) -> None:
     rows = [r for r in strobe_table(view, sections()).rows if r.kind == "data"]
-    assert [r.cells[0] for r in rows] == ITEMS
+    assert " ".join(r.cells[0] for r in rows) == ITEMS
     assert all(r.cells[1] for r in rows)
     assert len({r.cells[1] for r in rows}) == len(rows)
     assert not [r.cells[0] for r in rows if r.cells[2] == r.cells[3] == NOT_HERE]
