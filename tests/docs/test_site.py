@@ -166,13 +166,13 @@ def test_a_fault_of_a_page_is_noticed(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / "index.md").write_text(
-        "# Page\n\n[dead](nowhere.md) and [dead](#nowhere)\n\n$$\\begin{nonsense}$$\n\n"
+        "# Page\n\n[dead](nowhere.md) and [dead](#no_place)\n\n$$\\begin{nonsense}$$\n\n"
         "```{drawn} one\n:alt: A picture.\n\n1 / 0\n```\n",
         encoding="utf-8",
     )
     said = io.StringIO()
     build(source, tmp_path, said)
-    for fault in ("nowhere.md", "local id not found", "nonsense", "ZeroDivisionError"):
+    for fault in ("nowhere.md", "no_place", "nonsense", "ZeroDivisionError"):
         assert fault in said.getvalue()
 
 
