@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -165,3 +166,72 @@ def test_a_table_as_csv_is_a_table() -> None:
         "Title: Table 2. Risk <of> disease", "Note: a For age.", "Note: b For <all>.", "Note: A note."
     ]  # fmt: skip
     assert len(next(csv.reader(io.StringIO(table_csv(TABLE, simulated=False))))) == 4
+
+
+# ---------------------------------------------------------------- pictures in the page, links, contents
+
+INLINE = '<svg role="img" aria-labelledby="c-title"><title id="c-title">C</title><rect data-tip="62: 0.87"/></svg>'
+
+
+def with_picture(image: str) -> str:
+    block = FigureBlock(id="c", title="C", image=image, alt="A", number="Figure 1", format="inline")
+    section = Section(id="s", title="S", blocks=(block,))
+    return report_html(ReportParts(title="T", simulated=False, summary=(), sections=(section,)))
+
+
+def test_a_picture_of_our_own_is_part_of_the_page() -> None:
+    assert f'<div class="plot">{INLINE}</div>' in with_picture(INLINE)
+    for harmless in (
+        '<use href="#c-mark"/>',
+        '<g clip-path="url(#c-clip)"/>',
+        '<image href="data:image/png;base64,AA"/>',
+    ):
+        assert harmless in with_picture(INLINE.replace("<rect", f"{harmless}<rect"))
+
+
+@pytest.mark.parametrize(
+    "alive",
+    [
+        "<script>1</script>", "<style>*{}</style>", "<foreignObject/>", '<rect onclick="x()"/>', "<rect onload = 'x()'/>",
+        '<use href="https://example.org/#a"/>', '<image href="data:image/svg+xml;base64,AA"/>', '<a href="#x">x</a>',
+        '<rect fill="url(https://example.org)"/>',
+    ],
+)  # fmt: skip
+def test_a_picture_that_could_run_or_fetch_something_is_refused(alive: str) -> None:
+    with pytest.raises(ValueError, match="could run or fetch"):
+        with_picture(INLINE.replace("<rect", f"{alive}<rect"))
+
+
+def test_texts_lead_to_what_they_name_where_a_section_is_linked() -> None:
+    text = "See Table 2, “Results”, Figure 9 & “Nowhere”."
+    parts = report(simulated=False)
+    for linked in (True, False):
+        more = Section(id="more", title="More", blocks=(Paragraphs(texts=(text,)),), linked=linked)
+        page = report_html(replace(parts, sections=(*parts.sections, more), headline=("As Table 2 says.",)))
+        link = '<a href="#table2">Table 2</a>, <a href="#results">“Results”</a>'
+        assert (f"<p>See {link}, Figure 9 &amp; “Nowhere”.</p>" in page) is linked
+        assert '<p class="headline">As <a href="#table2">Table 2</a> says.</p>' in page
+
+
+def test_contents_list_headings_with_what_stands_under_them() -> None:
+    figure = FigureBlock(id="f", title="F", image=SVG, alt="A", number="Figure 2")
+    unnumbered = replace(TABLE, id="t", number="", title="U")
+    blocks = (replace(TABLE, id="first"), Paragraphs(title="One"), figure, TABLE, unnumbered, Paragraphs(texts=("x",)))
+    section = Section(id="s", title="S", blocks=blocks)
+    assert [(e.id, e.text, e.within) for e in section.entries] == [
+        ("first", "Table 2. Risk <of> disease", ()),
+        ("s_2", "One", (("f", "Figure 2"), ("table2", "Table 2"))),
+        ("t", "U", ()),
+    ]
+    assert section.ids == ("s", "first", "s_2", "f", "table2", "t")
+
+
+def test_heads_over_one_column_know_their_column() -> None:
+    page = Page(table_html(TABLE, simulated=False))
+    assert [a.get("data-column") for a in page.all("th") if a["scope"] in ("col", "colgroup")] == [
+        "0",
+        "1",
+        None,
+        "2",
+        "3",
+    ]
