@@ -48,6 +48,8 @@ class Secrets:
         if isinstance(row, Estimate) and row.estimand == "paf" and row.level != "total":
             return [p for p, b in of_exposure if b.get(row.level) == (row.n, row.events)]
         same = [p for p, b in of_exposure if total_of(b) == (row.n, row.events)]
+        if isinstance(row, Estimate) and row.estimand == "paf":  # of the declared categories, which come first
+            return same[:1]
         return same or [p for p, _ in of_exposure if p[0] == row.analysis]
 
     def of_sample(self, n: int | None, events: int | None) -> tuple[bool, bool]:

@@ -120,7 +120,7 @@ def _samples(study: Study, results: Results) -> Iterator[Sample]:
         if d.n:
             yield Sample(d.n, d.events, d.stratum)
     for e in results.estimates:
-        whole = e.estimand not in COUNTED or not e.level or e.events is None
+        whole = e.estimand not in (*COUNTED, "nnt", "paf") or e.level in ("", "total") or e.events is None
         if e.n and whole and sensitivity_counts.counts_people(study, e):
             yield Sample(e.n, e.events, e.stratum)
     for p in results.points:
