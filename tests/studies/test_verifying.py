@@ -312,7 +312,7 @@ def test_a_simulated_run_is_simulated_again(tmp_path: Path) -> None:
 
 def test_a_run_beside_an_earlier_release_is_run_again_beside_it(kept: Path, mine: Path, command: Command) -> None:
     text = (mine / "study.toml").read_text()
-    (mine / "study.toml").write_text(text.replace("at_least = 30", "at_least = 31"))
+    (mine / "study.toml").write_text(text.replace("at_least = 30", "at_least = 45"))
     data = mine / "cohort.csv"
     run_file(mine / "study.toml", data=data, out=mine / "second", released=[kept], simulated=True, numbers_only=True)
     answer = command("verify", mine / "second", "--data", data, "--released", kept, out=False)

@@ -253,8 +253,8 @@ def _notes(made: Comparison) -> Iterator[str]:
         yield (
             f"Disclosure: counts of {hidden} beside each other would give a count of 1 to {k - 1} people, so none of "
             "them is shown here, nor a crude ratio, a risk or another number that counts follow from. Whoever has both "
-            "sets of outputs can work it out: publish one of them only, or make the second with --released and the "
-            "first one's folder."
+            "sets of outputs can work it out: publish one of them only, make the second with --released and the first "
+            "one's folder, or both with --round-counts."
         )
     unknown = sum(p.unknown for p in made.counts)
     if unknown:
