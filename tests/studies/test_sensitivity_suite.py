@@ -15,8 +15,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from walkrisk.accounts.account import GROUPS, Account, View
+from walkrisk.accounts.account import GROUPS, Account, Drawing, View
 from walkrisk.accounts.facts import Fact, number_of, ratio_of, sentence, setting, words
+from walkrisk.estimates.disclosure import merge_small_steps
 from walkrisk.estimates.results import ROW_TYPES, Results
 from walkrisk.estimates.withheld import Withheld
 from walkrisk.reports.files import rows_from_csv
@@ -24,10 +25,12 @@ from walkrisk.reports.html import table_csv
 from walkrisk.reports.kept import folder_of
 from walkrisk.runs.accounting import accounts_of, view_of
 from walkrisk.runs.blanking import marks_from
+from walkrisk.runs.drawings import drawings
 from walkrisk.runs.run import run_file
 from walkrisk.runs.tabulations import Tabulation, tabulation
 from walkrisk.studies.declaration import load_study
 
+from .figures_read import faults_of_layout, faults_of_words
 from .sentences_check import every_fault
 from .tables_read import faults as faults_of_tables
 
@@ -103,6 +106,30 @@ def test_every_sentence_of_the_report_says_what_the_files_say(
 def test_every_table_says_the_same_in_every_format(finished: Path, accounts: tuple[Account, ...]) -> None:
     assert {t.id for a in accounts for t in a.tables} < {p.stem for p in (finished / "tables").glob("*.docx")}
     assert faults_of_tables(finished / "tables") == []
+
+
+def drawn(view: View) -> list[Drawing]:
+    """Every figure of the run, the study's own first."""
+    flow = merge_small_steps(view.results.flow, min_cell=view.study.settings.min_cell)
+    own = drawings(view.study, view.results, flow=flow, simulated=True)
+    accounts = accounts_of(tabulation(view.study, view.results, simulated=True))
+    return [*own, *(d for a in accounts.all() for d in a.drawings)]
+
+
+def test_every_figure_says_what_it_shows(view: View, finished: Path) -> None:
+    figures = drawn(view)
+    assert {d.id for d in figures} == {p.stem for p in (finished / "figures").glob("*.svg")}
+    exposures = [view.label(e) for e in view.followed]
+    assert faults_of_words(figures, exposures=exposures, min_cell=view.study.settings.min_cell) == []
+
+
+@pytest.mark.parametrize("width", ["single", "double"])
+def test_no_text_of_a_figure_is_clipped_or_on_another(view: View, width: str) -> None:
+    settings = dataclasses.replace(view.study.settings, figure_width=width)
+    study = dataclasses.replace(view.study, settings=settings)
+    figures = drawn(dataclasses.replace(view, study=study))
+    assert len(figures) > 20
+    assert faults_of_layout(figures) == []
 
 
 def test_every_sentence_stands_in_the_report(accounts: tuple[Account, ...], finished: Path) -> None:

@@ -205,7 +205,7 @@ def _put_marks(
 
 
 def _directions() -> Iterator[tuple[float, float]]:
-    for distance in (0.12, 0.2, 0.3, 0.42):
+    for distance in (0.12, 0.2, 0.3, 0.42, 0.56):
         for turn in range(12):
             angle = math.pi * (0.25 + turn / 6)
             yield distance * math.cos(angle), distance * math.sin(angle)
@@ -216,7 +216,7 @@ def _crowded(at: tuple[float, float], others: Sequence[tuple[float, float]], plo
     x, y = at
     if min(x, y) < 0.08 or max(x, y) > plot_in - 0.08:
         return 100.0
-    return sum(max(0.0, 0.14 - math.hypot(x - a, y - b)) for a, b in others)
+    return sum(max(0.0, 0.17 - math.hypot(x - a, y - b)) for a, b in others)
 
 
 _Entry = tuple[str, str]  # kind of line, or the number of a dot; words
