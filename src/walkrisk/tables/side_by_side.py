@@ -261,8 +261,8 @@ def _obtained(fact: PublishedFact, results: Results, marks: Mapping[Characterist
     value = value_of(source, results)
     if isinstance(source, CharacteristicValue):
         mark = marks.get((source.table, source.group, source.variable, source.level))
-        return shown_count(_number(value, fact), mark, min_cell)
-    if isinstance(source, FlowValue) and _inside_a_merged_step(source, results, min_cell):
+        return shown_count(NOT_REPORTED if value is None else _number(value, fact), mark, min_cell)
+    if value is None or (isinstance(source, FlowValue) and _inside_a_merged_step(source, results, min_cell)):
         return NOT_REPORTED
     return shown_count(_number(value, fact), "small" if is_small(value or 0, min_cell) else None, min_cell)
 
@@ -277,7 +277,10 @@ def _inside_a_merged_step(source: FlowValue, results: Results, min_cell: int) ->
 def value_of(source: FlowValue | CharacteristicValue | SampleCount, results: Results) -> float | None:
     """The number of a run that a published one is put beside; None where the run has none."""
     if isinstance(source, FlowValue):
-        return next((float(getattr(s, source.column)) for s in results.flow if s.step == source.step), None)
+        ends = {"n_before": 0, "n_after": -1}
+        found = (s for s in results.flow if source.step in (s.step, s.step.split("+")[ends.get(source.column, 0)]))
+        step = next((s for s in found if source.column in ends or s.step == source.step), None)
+        return None if step is None else float(getattr(step, source.column))
     if isinstance(source, CharacteristicValue):
         wanted = (source.table, source.variable, source.level, source.group, source.statistic)
         rows = results.characteristics
@@ -287,4 +290,5 @@ def value_of(source: FlowValue | CharacteristicValue | SampleCount, results: Res
         for e in results.estimates
         if (e.analysis, e.exposure) == (source.analysis, source.exposure) and e.estimand in RATIOS
     }
-    return float(sum(getattr(e, source.what) or 0 for e in mine.values())) if mine else None
+    counts = [getattr(e, source.what) for e in mine.values()]
+    return float(sum(counts)) if counts and None not in counts else None
