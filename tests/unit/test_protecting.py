@@ -1,0 +1,194 @@
+"""The rules by which rows are made fit for publication, one by one, on tables small enough to check by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from walkrisk.cohorts.eligibility import FlowStep
+from walkrisk.estimates.disclosure import round_counts_faults
+from walkrisk.estimates.marking import Released, count_marks
+from walkrisk.estimates.results import Characteristic, CutPoint, HistogramBin, Point
+from walkrisk.estimates.rows import CurvePoint, Estimate
+from walkrisk.estimates.samples import Sample, secret_samples
+from walkrisk.runs.blanking import marked_cells, marks_from
+from walkrisk.runs.coarsening import (
+    published_curves,
+    published_cutpoints,
+    published_flow,
+    published_histograms,
+    published_points,
+)
+from walkrisk.runs.rounding import to_base
+from walkrisk.runs.sayings import published_text
+
+
+def ratios(analysis: str, counts: Mapping[str, tuple[int, int]], *, stratum: str = "") -> list[Estimate]:
+    return [
+        Estimate(
+            analysis=analysis, exposure="dose", stratum=stratum, level=level, reference=next(iter(counts)),
+            model="m", estimand="risk_ratio", n=n, events=events, estimate=1.0, variance="HC0",
+        )
+        for level, (n, events) in counts.items()
+    ]  # fmt: skip
+
+
+# ---------------------------------------------------------------- nearly the same people
+
+
+MAIN = {"Q1": (100, 30), "Q2": (100, 25), "Q3": (100, 20)}
+
+
+def test_an_analysis_without_three_people_of_a_category_hides_counts_of_its_own() -> None:
+    fewer = {"Q1": (97, 28), "Q2": (80, 15), "Q3": (85, 12)}
+    rows = [*ratios("main", MAIN), *ratios("restricted", fewer)]
+    marks = count_marks(rows, (), min_cell=5)
+    hidden = {cell for cell in marks.ratio if cell[4] == "n"}
+    assert ("restricted", "dose", "", "Q1", "n") in hidden, "100 less 97 would show three people"
+    assert len(hidden) > 1, "the sum would give a single one back"
+    assert marks.reasons["restricted", "dose", "", "Q1", "n"] == "difference"
+
+
+def test_categories_cut_elsewhere_are_no_difference_of_people() -> None:
+    fewer = {"Q1": (97, 28), "Q2": (80, 15), "Q3": (85, 12)}
+    rows = [*ratios("main", MAIN), *ratios("restricted", fewer)]
+    cuts = {("main", "dose"): (10.0, 20.0), ("restricted", "dose"): (11.0, 22.0)}
+    assert count_marks(rows, (), min_cell=5, cuts=cuts).ratio == {}
+
+
+def test_people_between_two_limits_are_a_group_too() -> None:
+    other = {"G1": (103, 32), "G2": (97, 23), "G3": (100, 20)}
+    rows = [*ratios("main", MAIN), *ratios("fixed", other)]
+    cuts = {("main", "dose"): (10.0, 20.0), ("fixed", "dose"): (11.0, 20.0)}
+    marks = count_marks(rows, (), min_cell=5, cuts=cuts)
+    assert marks.ratio, "three people, two with the outcome, lie between 10 and 11"
+    apart = {("main", "dose"): (10.0, 20.0), ("fixed", "dose"): (11.0, 15.0)}
+    wide = {"G1": (120, 40), "G2": (60, 5), "G3": (120, 30)}
+    assert count_marks([*ratios("main", MAIN), *ratios("fixed", wide)], (), min_cell=5, cuts=apart).ratio == {}
+
+
+def test_a_released_count_is_held_against_ours() -> None:
+    released = Released(counts={("main", "dose", "", "Q2", "n"): 102})
+    marks = count_marks(ratios("main", MAIN), (), min_cell=5, released=released)
+    assert ("main", "dose", "", "Q2", "n") in marks.ratio
+    far = Released(counts={("main", "dose", "", "Q2", "n"): 120})
+    assert count_marks(ratios("main", MAIN), (), min_cell=5, released=far).ratio == {}
+
+
+def test_whole_samples_that_differ_by_few_keep_their_counts() -> None:
+    known = [Sample(1000, 200)]
+    said = secret_samples(
+        [Sample(997, 199), Sample(900, 197), Sample(800, 150), Sample(996, None), Sample(998, 230)],
+        known=known,
+        min_cell=5,
+    )
+    assert said == {(997, 199): "n", (900, 197): "events", (996, None): "n"}
+    assert secret_samples([Sample(997, 199, "men")], known=[Sample(1000, 200, "women")], min_cell=5) == {}
+
+
+# ---------------------------------------------------------------- marks and their file
+
+
+def test_marks_come_back_from_the_list_of_what_is_withheld() -> None:
+    rows = [
+        Characteristic(table="t", variable="", level="", group="Total", statistic="n", value=40.0, known=40),
+        *(
+            Characteristic(table="t", variable="v", level=level, group="Total", statistic="count", value=n, known=40)
+            for level, n in (("1", 3.0), ("2", 12.0), ("3", 25.0))
+        ),
+    ]
+    marks = count_marks(ratios("main", {"Q1": (50, 3), "Q2": (50, 10), "Q3": (50, 20)}), rows, min_cell=5)
+    assert {*marks.ratio.values()} == {"small", "hidden"} == {*marks.characteristic.values()}
+    again = marks_from(list(marked_cells(marks)))
+    assert (again.ratio, again.characteristic) == (dict(marks.ratio), dict(marks.characteristic))
+
+
+# ---------------------------------------------------------------- figures
+
+
+def bars(*counts: int) -> list[HistogramBin]:
+    return [HistogramBin(exposure="dose", low=10.0 * i, high=10.0 * (i + 1), n=n) for i, n in enumerate(counts)]
+
+
+def test_the_outermost_bars_hold_everyone_beyond_and_curves_end_there() -> None:
+    made, ends, said = published_histograms(bars(1, 0, 3, 2, 30, 2, 40, 0, 9, 4, 0, 1), min_cell=5)
+    assert [(b.low, b.high, b.n) for b in made] == [
+        (30.0, 40.0, 6), (40.0, 50.0, 30), (50.0, 60.0, 0), (60.0, 70.0, 42), (70.0, 80.0, 0), (80.0, 90.0, 9),
+        (90.0, 100.0, 5),
+    ]  # fmt: skip
+    assert ends == {"dose": (40.0, 90.0)}
+    assert said[0].reason == "merged"
+    curve = CurvePoint(
+        analysis="main", exposure="dose", stratum="", model="m", x=0, estimate=1, conf_low=1, conf_high=1, reference=1
+    )
+    points = [
+        CurvePoint(**{**{f: getattr(curve, f) for f in curve.__slots__}, "x": x}) for x in (39.0, 40.0, 90.0, 91.0)
+    ]
+    assert [p.x for p in published_curves(points, ends)[0]] == [40.0, 90.0]
+
+
+def test_a_histogram_of_few_people_is_not_shown() -> None:
+    made, ends, _ = published_histograms(bars(3, 2, 4), min_cell=5)
+    assert (made, ends) == ([], {})
+
+
+def test_percentiles_beyond_which_few_people_lie_are_left_out() -> None:
+    cuts = [
+        CutPoint(analysis="a", exposure="e", cut=cut, value=1.0) for cut in ("knot_p5", "knot_p50", "p25", "limit1")
+    ]
+    assert [c.cut for c in published_cutpoints(cuts, {"a": 60}, min_cell=5)[0]] == ["knot_p50", "p25", "limit1"]
+    assert [c.cut for c in published_cutpoints(cuts, {"a": 16}, min_cell=5)[0]] == ["knot_p50"]
+    assert len(published_cutpoints(cuts, {"a": 1000}, min_cell=5)[0]) == 4
+
+
+def test_points_of_few_people_and_the_one_that_would_tell_them_are_empty() -> None:
+    shares = [
+        Point(analysis="mi", series="distribution", item="v", stratum="known", level=str(i), y=n / 50, n=n)
+        for i, n in enumerate((2, 8, 40))
+    ]
+    ends = [Point(analysis="w", series="chance", item=item, y=0.5) for item in ("smallest", "mean", "largest")]
+    made, said = published_points([*shares, *ends], {}, hidden=set(), min_cell=5)
+    assert [p.n for p in made[:3]] == [None, None, 40]
+    assert [p.y for p in made] == [None, None, 0.8, None, 0.5, None]
+    assert {w.reason for w in said} == {"small", "tail"}
+
+
+def test_merged_steps_are_listed() -> None:
+    flow = (FlowStep("a", "A", 100, 3, 97), FlowStep("b", "B", 97, 20, 77))
+    shown, said = published_flow(flow, min_cell=5)
+    assert [s.step for s in shown] == ["a+b"]
+    assert [w.item for w in said] == ["a", "b"]
+
+
+# ---------------------------------------------------------------- sentences and rounding
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("3 people lack a covariate.", "fewer than 5 people lack a covariate."),
+        ("24 of 1129 weights were cut; 2 of 40 too.", "24 of 1129 weights were cut; fewer than 5 of 40 too."),
+        ("The groups are below 5 events for 19 coefficients.", "The groups are below 5 events for 19 coefficients."),
+        ("64 events for 19 coefficients.", "NR events for 19 coefficients."),
+        ("Column x holds 2 values outside its range, in rows 5 and 9; mend them.",
+         "Column x holds fewer than 5 values outside its range; mend them."),
+        ("A statistic of 1.3 people.", "A statistic of 1.3 people."),
+    ],
+)  # fmt: skip
+def test_sentences_say_no_small_and_no_hidden_count(text: str, shown: str) -> None:
+    assert published_text(text, min_cell=5, hidden={64}) == shown
+
+
+def test_counts_in_sentences_are_rounded_as_any() -> None:
+    assert published_text("123 people had none.", min_cell=0, base=5) == "125 people had none."
+
+
+def test_counts_are_rounded_to_the_nearest_multiple_halves_up() -> None:
+    assert [to_base(n, 5) for n in (0, 2, 3, 7, 8, 12, 13)] == [0, 0, 5, 5, 10, 10, 15]
+    assert [to_base(n, 10) for n in (4, 5, 14, 15)] == [0, 10, 10, 20]
+    assert (to_base(7, 0), to_base(None, 5)) == (7, None)
+    assert not round_counts_faults(0)
+    assert not round_counts_faults(5)
+    assert round_counts_faults(2)
+    assert round_counts_faults(-5)
