@@ -31,6 +31,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
+html_show_search_summary = False  # it would fetch pages, which no browser lets a page from disk do
 html_show_sphinx = False
 html_last_updated_fmt = None
 html_permalinks_icon = "#"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -32,7 +33,7 @@ LOADED = {  # attributes that make a browser fetch something, by element
     "use": ("href", "xlink:href"),
 }
 SAID_ONLY = ("index", "search", "next", "prev", "author", "canonical")  # rel of <link> that loads nothing
-OUTSIDE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//|^https?:", re.IGNORECASE)
+OUTSIDE = re.compile(r"^(?!file:)(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 
 
 @dataclass
@@ -153,6 +154,30 @@ def test_the_site_asks_no_script_of_others_for_equations_or_search(site: Site) -
     assert (site.folder / "searchindex.js").is_file()  # a script, so that search works from disk
     scripts = {load for page in site.pages.values() for load in page.loads if urlsplit(load).path.endswith(".js")}
     assert not any("mathjax" in script.lower() for script in scripts)
+
+
+def test_search_works_from_disk_and_a_phone_shows_whole_pages(site: Site) -> None:
+    """In a browser: results are found without a request that leaves the site, and nothing is wider than the screen."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not on this machine")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: said.append(request.url) if OUTSIDE.match(request.url) else None)
+        page.goto((site.folder / "search.html").as_uri() + "?q=sandwich")
+        page.wait_for_selector("#search-results li")
+        found = page.inner_text("#search-results")
+        for name in ("index.html", "gallery/index.html", "coming_from/r.html"):
+            page.goto((site.folder / name).as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") == 390, name
+        browser.close()
+    assert "Coming from R" in found
+    assert said == []
 
 
 def test_every_picture_has_words_and_every_figure_of_the_gallery_was_drawn(site: Site) -> None:
