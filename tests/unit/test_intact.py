@@ -17,7 +17,7 @@ FILES: dict[str, str | bytes] = {"estimates.csv": "a,b\n1,2\n", "tables/t.html":
 
 
 def folder_of(path: Path, files: dict[str, str | bytes] = FILES, **more: object) -> Path:
-    write_all(path, {**files, "manifest.json": sealed({"kind": "run", "files": hashes(files), **more})})
+    write_all(path, {**files, "manifest.json": sealed({"kind": "comparison", "files": hashes(files), **more})})
     return path
 
 
@@ -75,13 +75,25 @@ def test_the_layout_of_a_manifest_is_no_part_of_its_hash(tmp_path: Path) -> None
 def test_a_file_outside_the_folder_is_never_opened(tmp_path: Path, name: str) -> None:
     (tmp_path / "outside.txt").write_text("secret")
     folder = folder_of(tmp_path / "out")
-    content = {"kind": "run", "files": {**hashes(FILES), name: sha256("secret")}}
+    content = {"kind": "comparison", "files": {**hashes(FILES), name: sha256("secret")}}
     (folder / "manifest.json").write_text(sealed(content))
     (said,) = said_of(folder)
     assert said.endswith("names a file outside the folder; it was not opened.")
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"files": 3}', '{"files": {"a": 1}}', "{}", "[" * 100_000, "\xff"])
+ODD = [
+    json.dumps({"files": {}, **more})
+    for more in (
+        {},
+        {"study": {}, "settings": {}, "data": 3},
+        {"study": [], "settings": {}, "data": {}},
+        {"kind": "sensors", "folders": []},
+        {"kind": "comparison", "environment": "x"},
+    )
+]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"files": 3}', '{"files": {"a": 1}}', "{}", "[" * 100_000, "\xff", *ODD])
 def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text, encoding="latin-1")
     with pytest.raises(UsageFault, match="cannot be read as a manifest"):

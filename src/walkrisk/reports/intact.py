@@ -15,6 +15,8 @@ from walkrisk.reports.manifest import SEAL, folder_sha256, seal_of
 
 CHUNK = 1 << 20
 SHOWN = 12  # characters of a hash in a sentence
+OF_A_RUN = ("study", "data", "settings")  # tables that the manifest of every run has
+TABLES = ("options", "environment", "declarations", "folders")  # and those it may have
 BY_PERSON = {"epochs": ".parquet", "pictures": ".png"}  # folders of `walkrisk sensors`, a file a participant
 AT_WORK = "parts"  # what `walkrisk sensors` keeps to go on from
 
@@ -24,7 +26,11 @@ def kept_manifest(folder: Path) -> dict[str, Any]:
     try:
         said = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = said["files"]
+        tables = [said[k] for k in TABLES if k in said]
+        tables += [said[k] for k in OF_A_RUN] if kind_of(said) == "run" else []
         if not all(isinstance(k, str) and isinstance(v, str) for k, v in files.items()):
+            raise TypeError
+        if not all(isinstance(table, dict) for table in tables):
             raise TypeError
     except (FileNotFoundError, NotADirectoryError):
         raise UsageFault(

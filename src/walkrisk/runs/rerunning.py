@@ -112,16 +112,19 @@ def rerun(
         progress("Reading the data", 0, 0)
         extract, _ = read_data(study, data, days)
         attached |= texts_in(folder, (TRUTH_FILE,))
+    with _beside(folder) as beside:
+        out = Path(beside) / folder.name
+        source = _source(extract, said)
+        made = carry_out(study, extract, source, attached=attached, out=out, jobs=jobs, progress=progress)
+        made = replace(made, declarations=said.get("declarations", {}), releases=releases)
+        write(made, out, progress=progress, **_asked(said))
+        return compare_folders(folder, said, out)
+
+
+def _beside(folder: Path) -> tempfile.TemporaryDirectory[str]:
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".verify", dir=folder.parent) as beside:
-            out = Path(beside) / folder.name
-            made = carry_out(
-                study, extract, _source(extract, said), attached=attached, out=out, jobs=jobs, progress=progress
-            )
-            made = replace(made, declarations=said.get("declarations", {}), releases=releases)
-            write(made, out, progress=progress, **_asked(said))
-            return compare_folders(folder, said, out)
-    except PermissionError:
+        return tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".verify", dir=folder.parent)
+    except OSError:
         raise UsageFault(
             f"{folder.parent} cannot be written to, where a rerun is made; copy the folder elsewhere."
         ) from None
