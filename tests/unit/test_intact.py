@@ -154,7 +154,7 @@ def test_numbers_and_texts_of_a_csv_are_counted_and_the_largest_difference_said(
     assert (found.kind, found.numbers, found.of_numbers, found.words) == ("numbers", 2, 3, 1)
     assert found.largest == pytest.approx(0.5 / 2.5)
     assert found.sentence == (
-        "a.csv: 2 of 3 numbers differ, the largest relative difference is 2.0e-01; 1 text(s) differ."
+        "a.csv: 2 of 3 numbers differ, the largest relative difference is 2.0e-01; 1 cell(s) differ as text."
     )
 
 

@@ -40,7 +40,7 @@ class FileDifference:
                 f"{self.largest:.1e}"
             )
         if self.words:
-            said.append(f"{self.words} text(s) differ")
+            said.append(f"{self.words} cell(s) differ as text")
         return f"{self.name}: {'; '.join(said) or 'the same numbers and texts, written otherwise'}."
 
 
