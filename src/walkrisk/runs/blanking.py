@@ -14,6 +14,7 @@ from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.samples import Secret
 from walkrisk.estimates.suppression import Mark, is_small
 from walkrisk.estimates.withheld import COUNTED, RATIOS, UNKNOWN, Reason, Withheld
+from walkrisk.studies.kinds import category_names, is_factor
 from walkrisk.studies.study import Study
 
 LEAST_FOR_MEANS = 10  # with fewer people one decimal of a mean tells how many they are
@@ -62,7 +63,8 @@ class Secrets:
         return people, people or what == "events" or few
 
     def crude(self, row: Estimate | Diagnostic) -> bool:
-        """Whether a row's model has no covariates, so that its numbers follow from counts alone."""
+        """Whether a row's numbers follow from counts alone: its model has no covariates, or one with levels, whose
+        counts by category may stand in a table of strata or joint groups."""
         return is_crude(self.study, row)
 
 
@@ -130,6 +132,8 @@ def _gives_away(row: Estimate, level: str, secrets: Secrets) -> bool:
         return crude and (secrets.behind(row) if "/" in row.level and row.stratum else any(marks))
     if row.estimand in ("risk", "risk_difference", "nnt") and level:
         return any(m == "small" or (crude and m is not None) for m in marks)
+    if row.estimand == "p_interaction":
+        return crude and any(cell[1] == row.exposure for cell in secrets.marks.ratio)
     return crude and (secrets.behind(row) or any(marks))
 
 
