@@ -151,12 +151,12 @@ def test_rows_without_a_counterpart_are_counted(base: Run) -> None:
 # ---------------------------------------------------------------- small counts
 
 
-def with_three_more(k: int) -> tuple[Run, Run]:
+def with_three_more(k: int, **settings: Any) -> tuple[Run, Run]:
     """A run and one in which three more people of the lowest activity have the outcome."""
     data, more = cohort(), cohort()
     chosen = more.index[(more["age"] >= 40) & (more["activity"] == 1) & (more["outcome"] == 0)][:3]
     more.loc[chosen, "outcome"] = 1
-    table = declared(settings={"min_cell": k})
+    table = declared(settings={"min_cell": k, **settings})
     return run_of(table, data), run_of(table, more)
 
 
@@ -184,6 +184,13 @@ def test_counts_that_would_give_a_small_one_are_hidden_everywhere(tmp_path: Path
     assert levels == {
         ("crude", True): True, ("crude", False): False, ("adjusted", True): True, ("adjusted", False): True,
     }  # fmt: skip
+
+
+def test_of_two_variances_one_is_told_as_two_would_tell_the_people() -> None:
+    made = compare(*with_three_more(5, variances=["HC0", "stata"]))
+    told = {r.variance_a for r in made.rows if r.estimate_a is not None and r.level != r.reference}
+    assert told == {"HC0"}
+    assert {p.a.std_error is None for p in made.paired.pairs if p.a.variance == "stata"} == {True}
 
 
 def test_without_a_smallest_count_they_are_shown() -> None:
