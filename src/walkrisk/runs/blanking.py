@@ -63,13 +63,13 @@ class Secrets:
         return people, people or what == "events" or few
 
     def crude(self, row: Estimate | Diagnostic) -> bool:
-        """Whether a row's numbers follow from counts alone: its model has no covariates, or one with levels, whose
-        counts by category may stand in a table of strata or joint groups."""
+        """Whether a row's numbers follow from counts alone (see `is_crude`)."""
         return is_crude(self.study, row)
 
 
 def is_crude(study: Study, row: Estimate | Diagnostic) -> bool:
-    """Whether a row's model has no covariates, so that its numbers follow from counts alone."""
+    """Whether a row's numbers follow from counts alone: its model has no covariates, or one with levels, whose counts
+    by category may stand in a table of strata or joint groups."""
     model = study.models.get(row.model)
     if model is None:
         return False
@@ -82,7 +82,11 @@ def is_crude(study: Study, row: Estimate | Diagnostic) -> bool:
     for x in study.interactions:
         if x.analysis == row.analysis:
             left -= {*x.drop, x.modifier}
-    return not left
+    return not left or (len(left) == 1 and _has_levels(study, next(iter(left))))
+
+
+def _has_levels(study: Study, name: str) -> bool:
+    return bool(category_names(study, name)) if name in study.exposures else is_factor(study, name)
 
 
 def blanked_estimates(rows: Sequence[Estimate], secrets: Secrets) -> tuple[list[Estimate], list[Withheld]]:
