@@ -232,3 +232,30 @@ def test_mean_temperature_by_hand() -> None:
 def test_a_week_needs_a_row_for_each_day() -> None:
     with pytest.raises(ValueError, match="days need as many rows"):
         replace(week(2), rows=[])
+
+
+def test_the_picture_says_what_it_shows() -> None:
+    figure = week_figure(week(3.0, off=True))
+    assert figure.alt.startswith("One recording, 4 days from Thu 22 Mar to Sun 25 Mar, a row each from midnight")
+    assert "minutes a day." in figure.alt
+    assert "Both clocks agree." in figure.alt
+    assert b"One recording, 4 days" in render(figure, "svg")
+
+
+def test_activities_and_sensors_differ_in_grey() -> None:
+    def lightness(colour: str) -> float:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        y = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        return 116 * float(np.cbrt(y)) - 16 if y > 0.008856 else 903.3 * y
+
+    done = sorted(lightness(colour) for word, _, colour in STACK if word != "Not worn")  # which is hatched
+    assert min(np.diff(done)) > 6
+    bars = [c for c in week_figure(week(1.0, off=True)).axes[0].collections if isinstance(c, PolyCollection)]
+    heights = {
+        round(float(np.ptp(p.vertices[:, 1])), 4)
+        for c in bars
+        for p in c.get_paths()
+        if np.ptp(p.vertices[:, 1]) < 0.05
+    }
+    assert len(heights) == 2

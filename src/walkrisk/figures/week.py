@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from walkrisk.days.bouts import runs
 from walkrisk.days.week import Week, binned_mean, shares
 from walkrisk.figures import render as r
+from walkrisk.figures import spoken
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,13 +26,13 @@ TEMPERATURE_C = (18.0, 38.0)
 
 # From the bottom of a strip to its top. Apart in colour-blind eyes; in grey, darker and lighter as far as it goes.
 STACK: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("Lying", ("lying",), "#2B2D6E"),
+    ("Lying", ("lying",), "#373A94"),
     ("Sitting", ("sitting",), "#79B4E3"),
     ("Standing", ("standing", "shuffling"), "#F4E3A1"),
     ("Cycling", ("cycling",), "#0B6B3A"),
     ("Walking", ("walking",), "#D55E00"),
     ("Stairs", ("stairs",), "#C77CBB"),
-    ("Running", ("running",), "#5E0B15"),
+    ("Running", ("running",), "#4A0710"),
     ("Not worn", ("nonwear",), "#D9D9D9"),
     ("Not known", ("unknown",), "#FFFFFF"),
 )
@@ -41,6 +42,7 @@ _HATCH = "#7F7F7F"
 
 _LEFT_IN, _RIGHT_IN = 1.02, 1.5
 _STRIP_IN, _BAR_IN, _BAND_IN, _GAP_IN = 0.27, 0.03, 0.18, 0.09
+_THICK = (0.8, 0.3)  # of a bar, by sensor, so that they differ in grey
 _AXIS_IN, _HEAD_IN = 0.38, 0.34
 _LEVELS = 27
 _COLUMNS = (("Walking", "min"), ("Cadence", "steps/min"), ("Worn", "h"))
@@ -92,7 +94,19 @@ def week_figure(week: Week, *, title: str = "", simulated: bool = False) -> Figu
             _draw_days(figure, week, sensors, places, n=n, bottom=foot + _AXIS_IN)
             _draw_legend(figure, legend, top=foot + _AXIS_IN + plot + _HEAD_IN + key)
         r.put(figure, r.MARGIN_IN, foot / 2, notes, size=r.SMALL_PT, color=r.QUIET)
+        figure.alt = spoken.limited(_said(week, n))
         return figure
+
+
+def _said(week: Week, n: int) -> Iterator[str]:
+    """The picture in words: its days, what was walked and worn, and the sentences."""
+    if n:
+        walked, worn = ([float(row[k]) for row in week.rows[:n]] for k in ("walking_s", "wear_s"))
+        first, last = (_day_name(week.days.date[i]) for i in (0, n - 1))
+        yield f"One recording, {n} days from {first} to {last}, a row each from midnight, time by activity."
+        yield f"Walking: {min(walked) / 60:.0f} to {max(walked) / 60:.0f} minutes a day."
+        yield f"Worn: {min(worn) / 3600:.1f} to {max(worn) / 3600:.1f} hours a day."
+    yield from _notes(week, n)
 
 
 def _draw_days(figure: Figure, week: Week, sensors: Sequence[str], places: _Places, *, n: int, bottom: float) -> None:
@@ -112,7 +126,7 @@ def _draw_days(figure: Figure, week: Week, sensors: Sequence[str], places: _Plac
         _strip(axes, week, day, floor + places.strip)
         for i, sensor in enumerate(sensors):
             bar = floor + places.bars + _BAR_IN * (len(sensors) - 1 - i)
-            _bar(axes, week, day, sensor, bar, SENSORS[i % len(SENSORS)][0])
+            _bar(axes, week, day, sensor, bar, i % len(SENSORS))
             _temperature(axes, week, day, sensor, floor, SENSORS[i % len(SENSORS)])
         _beside(figure, week, day, bottom + floor + places.strip + _STRIP_IN / 2, left=_LEFT_IN + width)
     top = bottom + n * places.day + _HEAD_IN / 2
@@ -153,12 +167,12 @@ def strip_image(share: FloatArray, names: Sequence[str]) -> npt.NDArray[np.float
     return np.asarray(np.array([to_rgb(colour) for _, _, colour in STACK])[layer], dtype=np.float64)
 
 
-def _bar(axes: Axes, week: Week, day: int, sensor: str, floor: float, colour: str) -> None:
+def _bar(axes: Axes, week: Week, day: int, sensor: str, floor: float, place: int) -> None:
     start, stop = float(week.days.start_s[day]), float(week.days.stop_s[day])
     spans = np.clip(np.asarray(week.not_worn.get(sensor, np.empty((0, 2))), dtype=float).reshape(-1, 2), start, stop)
     spans = (spans[spans[:, 1] > spans[:, 0]] - start) / 3600
-    boxes = [_box(a, b, floor, floor + _BAR_IN * 0.8) for a, b in spans]
-    axes.add_collection(PolyCollection(boxes, facecolors=colour, edgecolors="none", linewidths=0, zorder=2))
+    boxes = [_box(a, b, floor, floor + _BAR_IN * _THICK[place]) for a, b in spans]
+    axes.add_collection(PolyCollection(boxes, facecolors=SENSORS[place][0], edgecolors="none", linewidths=0, zorder=2))
 
 
 def _temperature(axes: Axes, week: Week, day: int, sensor: str, floor: float, look: tuple[str, _Dashes]) -> None:
@@ -207,7 +221,7 @@ def _day_name(date: np.datetime64) -> str:
 # ---------------------------------------------------------------- legend and notes
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A sign and its word: a swatch, a bar (`look`) or a line with dashes (`look`)."""
+    """A sign and its word: a swatch, a bar (how thick in `look`) or a line with dashes."""
 
     word: str
     colour: str
@@ -230,7 +244,7 @@ def _legend(week: Week, sensors: Sequence[str], n: int) -> Iterator[_Entry]:
     for i, sensor in enumerate(sensors):
         colour, dashes = SENSORS[i % len(SENSORS)]
         if len(week.not_worn.get(sensor, ())):
-            yield _Entry(f"{sensor.capitalize()} sensor not worn", colour, "bar")
+            yield _Entry(f"{sensor.capitalize()} sensor not worn", colour, "bar", (_THICK[i % len(_THICK)], ()))
         if sensor in week.temperature:
             yield _Entry(f"{sensor.capitalize()}, {low:.0f}–{high:.0f} °C", colour, "line", dashes)
 
@@ -259,7 +273,8 @@ def _draw_legend(figure: Figure, lines: Sequence[Sequence[_Entry]], *, top: floa
                     )
                 )
             elif e.sign == "bar":
-                r.box(figure, x, middle - 0.015, 0.24, 0.03, facecolor=e.colour, edgecolor="none")
+                thick = _BAR_IN * e.look[0]
+                r.box(figure, x, middle - thick / 2, 0.24, thick, facecolor=e.colour, edgecolor="none")
             else:
                 style = {"hatch": "//////", "edgecolor": _HATCH} if e.sign == "hatch" else {"edgecolor": r.RULE}
                 r.box(figure, x, middle - 0.045, 0.24, 0.09, facecolor=e.colour, linewidth=0.5, **style)
