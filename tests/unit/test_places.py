@@ -35,6 +35,7 @@ id = "t1"
 kind = "code"
 [columns."a.b c".labels]
 1 = "One"             # 21
+[columns.a]           # 22
 """
 
 
@@ -53,7 +54,7 @@ kind = "code"
         ("tables (t1).analysis: there is none.", 14),
         ("tables and figures: t1 stands more than once.", 16),
         ("columns.a.b c.labels.1: must be a text.", 21),
-        ("columns.a.b: unknown key.", 18),
+        ("columns.a.b: unknown key.", 22),
         ("nothing.of.the.kind: is here.", None),
     ],
 )

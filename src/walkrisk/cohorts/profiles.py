@@ -7,10 +7,10 @@ writes anything from it rounds or leaves out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,6 @@ _MEANS_MISSING = re.compile(
 )
 
 FloatArray = npt.NDArray[np.float64]
-Ranges = Sequence[tuple[float, float]]
 Holds = Literal["numbers", "dates", "truths", "text", "mixed", "nothing"]
 
 
@@ -80,25 +79,22 @@ class FileProfile:
 def profile_file(path: Path) -> FileProfile:
     """Profile every column of a participants' file. Raises UsageFault and DataFault as `read_extract`."""
     table = read_columns(path)
-    described, user_missing = _dictionary(path)
+    described = _variable_labels(path)
     return FileProfile(
         name=path.name,
         n_rows=table.n_rows,
-        columns=tuple(
-            profile(name, raw, label=described.get(name, ""), user_missing=user_missing.get(name, ()))
-            for name, raw in table.columns.items()
-        ),
+        columns=tuple(profile(name, raw, label=described.get(name, "")) for name, raw in table.columns.items()),
         twice=tuple(dict.fromkeys(name for name in table.names if name not in table.columns)),
         warnings=table.warnings,
     )
 
 
-def profile(name: str, raw: RawColumn, *, label: str = "", user_missing: Ranges = ()) -> ColumnProfile:
-    """Profile one column as a file holds it; codes inside `user_missing` ranges have no names."""
+def profile(name: str, raw: RawColumn, *, label: str = "") -> ColumnProfile:
+    """Profile one column as a file holds it."""
     holds, values = _values(raw)
     if holds in ("text", "mixed"):
         return _of_texts(name, label, holds, values)
-    labels = {c: t for c, t in _code_labels(raw.labels or {}).items() if not any(a <= c <= b for a, b in user_missing)}
+    labels = _code_labels(raw.labels or {})
     known = values[~np.isnan(values)]
     missing = _missing_codes(known, labels) if holds == "numbers" else ()
     known = known[~np.isin(known, missing)]
@@ -142,7 +138,7 @@ def _of_texts(name: str, label: str, holds: Holds, values: np.ndarray) -> Column
 
 def _missing_codes(known: FloatArray, labels: Mapping[int, str]) -> tuple[float, ...]:
     """Numbers named as missing, and sentinels that several people have, far outside what the others have."""
-    named = [float(code) for code, text in labels.items() if _MEANS_MISSING.fullmatch(text.strip())]
+    named = [float(c) for c, text in labels.items() if _MEANS_MISSING.fullmatch(text.strip()) and c in known]
     rest = known[~np.isin(known, named)]
     held = [s for s in _SENTINELS if s not in labels and np.count_nonzero(rest == s) >= FEWEST_PEOPLE]
     others = rest[~np.isin(rest, held)]
@@ -196,23 +192,19 @@ def _code_labels(labels: Mapping[float, str]) -> dict[int, str]:
     return {int(code): text for code, text in sorted(codes.items()) if code == int(code)}
 
 
-def _dictionary(path: Path) -> tuple[dict[str, str], dict[str, Ranges]]:
-    """What the file says its columns are, and the ranges of user-missing values; nothing where it says nothing."""
+def _variable_labels(path: Path) -> dict[str, str]:
+    """What the file says its columns are; nothing where its format has no place for it."""
     suffix = path.suffix.lower()
+    found: Mapping[str, str | None] = {}
     try:
         if suffix == ".dta":
             with pd.read_stata(path, iterator=True) as reader:
-                return {name: text.strip() for name, text in reader.variable_labels().items() if text}, {}
-        if suffix == ".sav":
+                found = reader.variable_labels()
+        elif suffix == ".sav":
             import pyreadstat
 
-            _, meta = pyreadstat.read_sav(path, metadataonly=True, user_missing=True)
-            declared: Mapping[str, Any] = meta.missing_ranges
-            ranges: dict[str, Ranges] = {
-                name: [(float(r["lo"]), float(r["hi"])) for r in found if not isinstance(r["lo"], str)]
-                for name, found in declared.items()
-            }
-            return {name: text.strip() for name, text in meta.column_names_to_labels.items() if text}, ranges
+            _, meta = pyreadstat.read_sav(path, metadataonly=True)
+            found = meta.column_names_to_labels
     except Exception:  # the columns were read; what they are called is a help only
-        return {}, {}
-    return {}, {}
+        return {}
+    return {name: text.strip() for name, text in found.items() if text}
