@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, KeysView, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -88,6 +88,7 @@ class _Table(Generic[K]):
     min_cell: int
     cost: Mapping[K, int]
     sums_of: dict[K, list[Sum[K]]] = field(default_factory=dict)
+    near: dict[K, tuple[K, ...]] = field(default_factory=dict)
     witnesses: dict[K, list[frozenset[K]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -105,9 +106,11 @@ class _Table(Generic[K]):
         self.unbounded.update(more)
         return bool(more)
 
-    def neighbours(self, cell: K) -> KeysView[K]:
+    def neighbours(self, cell: K) -> tuple[K, ...]:
         """Cells that stand in a sum with this one, in order."""
-        return dict.fromkeys(k for s in self.sums_of.get(cell, ()) for k in s.cells).keys()
+        if cell not in self.near:
+            self.near[cell] = tuple(dict.fromkeys(k for s in self.sums_of.get(cell, ()) for k in s.cells))
+        return self.near[cell]
 
     def cheapest(self, cell: K, hidden: Collection[K]) -> frozenset[K] | None:
         """The cells that another table changes, this one among them, at the least cost of cells shown; None if there is
