@@ -12,6 +12,8 @@ import pytest
 
 from walkrisk.estimates.numbers import ratio_interval
 from walkrisk.reports.html import ReportParts, Section, report_html
+from walkrisk.reports.quality_page import quality_html
+from walkrisk.sensors.quality import QualityRow
 from walkrisk.tables.table import Head, Row, Table
 
 from .looking import (
@@ -64,6 +66,16 @@ def test_pages_of_single_tables_are_held_to_the_same(browser: Any, reports: dict
         with opened(browser, path, width=360) as page:
             assert (path.name, page.heard, wider_than_the_window(page)) == (path.name, [], [])
     with opened(browser, reports["small"] / "tables" / "table2.html", width=360, color_scheme="dark") as page:
+        assert barriers(page) == []
+
+
+def test_the_page_on_recordings_is_held_to_the_same(browser: Any, tmp_path: Path) -> None:
+    rows = [QualityRow(participant_id=who, status=s).table() for who, s in (("a", "complete"), ("b", "failed"))]
+    path = tmp_path / "quality.html"
+    path.write_text(quality_html(rows, pictures={}, notes=("Said.",), version="1"), "utf-8")
+    with opened(browser, path, width=360, color_scheme="dark") as page:
+        assert (page.heard, wider_than_the_window(page), barriers(page)) == ([], [], [])
+        page.get_by_role("button", name="Dark").click()
         assert barriers(page) == []
 
 
