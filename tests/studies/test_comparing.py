@@ -49,13 +49,21 @@ def declared(**changes: Any) -> dict[str, Any]:
     return {**table, "exclusions": [EXCLUSION], **changes, "settings": settings}
 
 
-def run_of(table: dict[str, Any], data: pd.DataFrame | None = None, out: Path | None = None) -> Run:
-    return walkrisk.run(walkrisk.study_from(table), data=cohort() if data is None else data, out=out)
+def run_of(table: dict[str, Any], data: pd.DataFrame | None = None) -> Run:
+    return walkrisk.run(walkrisk.study_from(table), data=cohort() if data is None else data)
 
 
 @pytest.fixture(scope="module")
 def base() -> Run:
     return run_of(declared())
+
+
+@pytest.fixture(scope="module")
+def compared(base: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a comparison with a run of another variance."""
+    out = tmp_path_factory.mktemp("compared") / "out"
+    compare(base, run_of(declared(settings={"variances": ["HC3"]})), out=out)
+    return out
 
 
 def states(made: Comparison) -> dict[str, str]:
@@ -262,6 +270,7 @@ def test_a_publication_is_compared_as_printed(base: Run, tmp_path: Path) -> None
     n = base.results.flow[-1].n_after
     (tmp_path / "published.toml").write_text(PUBLISHED.format(estimate=0.8, n=n + 100))
     made = compare(base, tmp_path / "published.toml", out=tmp_path / "out")
+    assert "differ from the sample on" in page(tmp_path)
     assert made.labels == ("Obtained", "Published")
     (pair,) = made.paired.ratios
     assert pair.b.std_error == pytest.approx(np.log(1.28 / 0.5) / (2 * 1.959964), rel=1e-6)
@@ -303,8 +312,8 @@ def page(folder: Path) -> str:
 
 def test_the_folder_of_a_comparison_is_verified_and_may_be_replaced(tmp_path: Path, command: Command) -> None:
     harder = {**EXCLUSION, "require": [{"variable": "age", "at_least": 50}]}
-    run_of(declared(), out=tmp_path / "one")
-    run_of(declared(exclusions=[harder]), out=tmp_path / "other")
+    write(run_of(declared()), tmp_path / "one", numbers_only=True)
+    write(run_of(declared(exclusions=[harder])), tmp_path / "other", numbers_only=True)
     words = ("compare", tmp_path / "one", tmp_path / "other", "--out", tmp_path / "out", "--labels", "Forty", "Fifty")
     answer = command(*words, out=False)
     assert answer.code == 0, answer.stderr
@@ -321,24 +330,22 @@ def test_the_folder_of_a_comparison_is_verified_and_may_be_replaced(tmp_path: Pa
     assert str(tmp_path) not in before["manifest.json"].decode()
 
 
-def test_the_page_needs_no_network_and_says_the_verdict(base: Run, tmp_path: Path) -> None:
-    compare(base, run_of(declared(settings={"variances": ["HC3"]})), out=tmp_path / "out")
-    text = page(tmp_path)
+def test_the_page_needs_no_network_and_says_the_verdict(compared: Path) -> None:
+    text = page(compared.parent)
     assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", text)
     assert "differ from the estimates on" in text
     assert "comparison_ratios" in text
 
 
 def test_a_folder_that_is_no_run_and_labels_that_are_none_are_refused(
-    base: Run, tmp_path: Path, command: Command
+    base: Run, compared: Path, tmp_path: Path, command: Command
 ) -> None:
     assert command("compare", tmp_path, tmp_path, out=False).code == 2
     for labels in (("A", "A"), ("", "B"), ("x" * 31, "B"), ("a\nb", "B")):
         with pytest.raises(UsageFault, match="labels"):
             compare(base, base, labels=labels)
-    compare(base, base, out=tmp_path / "out")
     with pytest.raises(UsageFault, match="only runs can be compared"):
-        compare(base, tmp_path / "out")
+        compare(base, compared)
 
 
 def test_a_comparison_never_takes_the_place_of_a_run(base: Run, tmp_path: Path) -> None:
@@ -353,10 +360,9 @@ def test_a_comparison_never_takes_the_place_of_a_run(base: Run, tmp_path: Path) 
     assert verify(tmp_path / "other").ok
 
 
-def test_a_data_frame_has_the_columns_of_the_csv(base: Run, tmp_path: Path) -> None:
-    made = compare(base, base, out=tmp_path / "out")
-    with (tmp_path / "out" / "comparison.csv").open() as file:
-        assert next(csv.reader(file)) == list(made.to_frame().columns)
+def test_a_data_frame_has_the_columns_of_the_csv(base: Run, compared: Path) -> None:
+    with (compared / "comparison.csv").open() as file:
+        assert next(csv.reader(file)) == list(compare(base, base).to_frame().columns)
 
 
 # ---------------------------------------------------------------- declarations
