@@ -1,7 +1,7 @@
 """Reference pages made from the code when the site is built.
 
-A comment `<!-- generated: NAME -->` in a page under reference/ is replaced by what the code says of itself; nothing is
-written to disk. NAME is one of GENERATORS.
+A comment `<!-- generated: NAME -->` in a page under reference/, and the line below it for who reads the source, are
+replaced by what the code says of itself; nothing is written to disk. NAME is one of GENERATORS.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reference_columns import (
 from reference_declarations import published_keys, sensitivity_keys, sensor_keys, study_keys
 from sphinx.application import Sphinx
 
-PLACE = re.compile(r"^<!-- generated: ([a-z_]+) -->$", re.MULTILINE)
+PLACE = re.compile(r"^<!-- generated: ([a-z_]+) -->\n\*.+\*$", re.MULTILINE)
 GENERATORS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "exit_codes": exit_codes,

@@ -69,6 +69,14 @@ def test_every_generator_has_one_place() -> None:
     assert sorted(placed) == sorted(reference.GENERATORS)
 
 
+def test_who_reads_the_source_is_told_where_to_look() -> None:
+    for page in (p for p in pages() if p.startswith("docs/reference/")):
+        text = (DOCS.parent / page).read_text()
+        assert text.count("<!-- generated: ") == len(reference.PLACE.findall(text)), page
+        for name in re.findall(r"`((?:src|analyses)/[^`]+)`", text):
+            assert (DOCS.parent / name).exists(), f"{page}: there is no {name}"
+
+
 @pytest.mark.parametrize(("file", "name", "table"), TABLES, ids=[f"{f}-{n}" for f, n, _ in TABLES])
 def test_every_key_of_a_declaration_stands_with_its_meaning(
     file: str, name: str, table: Schema, site: dict[str, str]
