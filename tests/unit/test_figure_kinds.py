@@ -343,6 +343,17 @@ def test_marks_say_what_is_drawn() -> None:
     assert "1: k in the category 1.00 (0.80-1.20); k in the reference, as it was answered 1.00" in texts("panel")
 
 
+def test_a_dot_among_points_of_a_line_keeps_its_strip() -> None:
+    x = [0.01 * i for i in range(301)]
+    marks = [
+        Mark(kind="line", x=x, y=x, label="line"),
+        Mark(kind="dots", x=[1.005, 2.0], y=[5, 6], label="dots", colour=1),
+    ]
+    figure = panel_figure([Panel(title="t", x_label="x", y_label="y", marks=marks)], width="single")
+    assert any(tip.text == "2.0: line 2; dots 6" for tip in figure.tips)
+    assert min(tip.width for tip in figure.tips) > 0.01
+
+
 def test_strips_tile_their_panel() -> None:
     strips = [t for t in made("curves").tips if t.left < 3][:91]
     at = sorted({(round(t.left, 6), round(t.left + t.width, 6)) for t in strips if t.bottom == strips[0].bottom})

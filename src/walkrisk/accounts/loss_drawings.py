@@ -79,7 +79,8 @@ def _love_rows(view: View, declared: LossWeights) -> list[LoveRow]:
         if len(own) == 1:
             rows.append(LoveRow(label=label, before=own[0].x, after=own[0].y))
         elif len(own) == 2:  # the two levels of one variable differ alike
-            rows.append(LoveRow(label=f"{label}: {own[1].level}", before=own[1].x, after=own[1].y))
+            level = "Yes" if own[1].level == "1" else own[1].level
+            rows.append(LoveRow(label=f"{label}: {level}", before=own[1].x, after=own[1].y))
         else:
             rows.append(LoveRow(label=label))
             rows += [LoveRow(label=p.level, before=p.x, after=p.y, indent=True) for p in own]

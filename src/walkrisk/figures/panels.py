@@ -132,7 +132,11 @@ def _tips(ax: Axes, panel: Panel, place: tuple[float, float, float, float]) -> I
     to_share = ax.transData + ax.transAxes.inverted()
     at = width * np.array([to_share.transform((x, 1.0))[0] for x in known])
     inside = [i for i in range(len(known)) if -1e-6 <= at[i] <= width + 1e-6]
-    kept = [inside[i] for i in r.spread(at[inside], _STRIP_IN)] if inside else []
+    kept: list[int] = []
+    for i in sorted(inside, key=lambda i: -said[known[i]].count("; ")):  # where most is drawn first
+        if all(abs(at[i] - at[j]) >= _STRIP_IN for j in kept):
+            kept.append(i)
+    kept.sort()
     edges = r.between(at[kept], width)
     for i, low, high in zip(kept, edges[:-1], edges[1:], strict=True):
         yield Tip(left + low, bottom, high - low, height, said[known[i]])
