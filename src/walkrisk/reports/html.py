@@ -17,7 +17,7 @@ from walkrisk.reports.pages import page_html
 from walkrisk.tables.table import Row, Table, footnotes, letters, plain_rows
 
 LONG_TABLE = 34  # rows; a longer table may break between pages of a Word file
-WHOLE_TABLE = 30  # rows; a longer table may break between pages of a printed page, which is set tighter
+WHOLE_TABLE = 20  # rows; a longer table may break between pages of a printed page, which is set tighter
 WIDE_TABLE = 7  # columns; so wide a table is set smaller on paper
 FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
 ALIVE = re.compile(  # what may not stand in a picture that is part of a page
