@@ -354,10 +354,33 @@ def test_a_dot_among_points_of_a_line_keeps_its_strip() -> None:
     assert min(tip.width for tip in figure.tips) > 0.01
 
 
-def test_strips_tile_their_panel() -> None:
-    strips = [t for t in made("curves").tips if t.left < 3][:91]
-    at = sorted({(round(t.left, 6), round(t.left + t.width, 6)) for t in strips if t.bottom == strips[0].bottom})
-    assert all(a[1] == b[0] for a, b in pairwise(at))
+def test_strips_tile_their_panel_each_around_its_value() -> None:
+    figure = made("curves")
+    axes = figure.axes[1]
+    place = axes.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
+    strips = [t for t in figure.tips if t.left < place.x1 and abs(t.bottom - place.y0) < 0.01]
+    assert len(strips) > 40
+    assert strips[0].left == pytest.approx(place.x0)
+    assert strips[-1].left + strips[-1].width == pytest.approx(place.x1)
+    for strip, after in pairwise(strips):
+        assert strip.left + strip.width == pytest.approx(after.left)
+    for strip in strips:
+        value = float(strip.text.partition(" ")[0])
+        x = figure.dpi_scale_trans.inverted().transform(axes.transData.transform((value, 1.0)))[0]
+        assert strip.left - 1e-6 <= x <= strip.left + strip.width + 1e-6
+
+
+def test_words_are_whole_sentences_and_not_many() -> None:
+    assert spoken.limited(["one two.", "x" * 600, "three."]) == "One two."
+    assert len(spoken.limited(["word " * 200])) <= spoken.MOST
+    assert spoken.listed(["a", "b", "c"]) == "a, b and c"
+    assert spoken.listed(list("abcdefg")) == "a, b, c, d and 3 more"
+    marks = [
+        Mark(kind="line", x=[1, 2, 3], y=[1, 3, 1], label=f"A line of a long name {i}", colour=i) for i in range(4)
+    ]
+    figure = panel_figure([Panel(title=f"{LONG} {i}", x_label="x", y_label="y", marks=marks) for i in range(2)])
+    assert figure.alt.count("A line of") == 4  # the first two of each panel, where there is no room for all
+    assert len(figure.alt) <= 560
 
 
 @pytest.mark.parametrize("name", KINDS)
