@@ -14,11 +14,11 @@ import pytest
 
 from walkrisk.cli import main
 from walkrisk.cohorts.columns import RawColumn
-from walkrisk.cohorts.profiles import profile, profile_file
+from walkrisk.cohorts.profiles import ColumnProfile, FileProfile, profile, profile_file
 from walkrisk.commands.asking import ask_wishes
 from walkrisk.errors import UsageFault
 from walkrisk.studies.declaration import study_from
-from walkrisk.studies.guesses import guesses, plain_names, round_above, round_limits
+from walkrisk.studies.guesses import guess, guesses, plain_names, round_above, round_limits
 from walkrisk.studies.roles import Wishes, resolve
 from walkrisk.studies.toml_text import key, quoted
 
@@ -153,9 +153,53 @@ def test_every_example_is_in_order_once_its_signs_are_taken_away(people: pd.Data
     variants = uncommented(text)
     assert len(variants) >= 10
     for variant in variants:
-        study_from(tomllib.loads(variant))
+        study = study_from(tomllib.loads(variant))
+        assert {a.id for a in study.analyses} == {i for t in study.tables for i in t.analysis}
     for said in ("stratify", "sensitivity.imputations", "restrict", "[days]", 'walk_d_s = "walk_d{day}_s"'):
         assert said in text
+
+
+@pytest.mark.parametrize(
+    ("label", "meaning", "unit"),
+    [
+        ("Walking, minutes per day", "Walking", "minutes per day"),
+        ("Body mass index, kg/m2", "Body mass index", "kg/m2"),
+        ("Age at participation, years", "Age at participation", "years"),
+        ("Gange, minutter pr. dag", "Gange", "minutter pr. dag"),
+        ("Walking (min/day)", "Walking", "min/day"),
+        ("Pain, yes/no", "Pain, yes/no", ""),
+        ("Walking, cycling and running", "Walking, cycling and running", ""),
+    ],
+)
+def test_a_unit_at_the_end_of_a_label_is_no_part_of_the_name(label: str, meaning: str, unit: str) -> None:
+    found = guess(profile("x", RawColumn(np.linspace(1.5, 80.5, 50), "numbers"), label=label), "x", 50)
+    assert (found.meaning, found.unit) == (meaning, unit)
+
+
+def test_a_number_of_days_is_no_code() -> None:
+    raw = RawColumn(np.repeat([3.0, 4.0, 5.0, 6.0, 7.0], 20), "numbers")
+    assert guess(profile("days", raw, label="Valid accelerometer days"), "days", 100).kind == "integer"
+    assert guess(profile("area", raw, label="Area of residence"), "area", 100).kind == "code"
+
+
+def test_two_exposures_are_named_in_sentences(people: pd.DataFrame, tmp_path: Path) -> None:
+    as_dta(people.assign(met=people["walk"] / 50 + 2), tmp_path / "p.dta")
+    study = tomllib.loads(drafted(tmp_path, tmp_path / "p.dta", "--exposure", "met", "--covariates", "age"))
+    assert study["study"]["question"] == "Are walking and met associated with the risk of chronic low back pain?"
+    assert study["tables"][0]["title"] == "Walking and met and chronic low back pain"
+
+
+def test_the_outcome_at_the_start_is_an_example_of_who_leaves(people: pd.DataFrame, tmp_path: Path) -> None:
+    people["lbp0"] = (people.index % 5 == 0).astype(float)
+    labels = [{**LABELS, "lbp0": "Low back pain at baseline"}.get(c, "") for c in people]
+    pyreadstat.write_dta(people, tmp_path / "p.dta", column_labels=labels, variable_value_labels=VALUES)
+    text = drafted(tmp_path, tmp_path / "p.dta", "--covariates", "age", "sex")
+    variant = next(v for v in uncommented(text) if '\nid = "free_at_start"' in v)
+    study = study_from(tomllib.loads(variant))
+    assert [(s.require[0].variable, s.require[0].equals) for s in study.exclusions if s.id == "free_at_start"] == [
+        ("lbp0", 0)
+    ]
+    assert text.count("[columns.lbp0]") == 1
 
 
 def test_nobody_s_values_are_written(people: pd.DataFrame, tmp_path: Path) -> None:
@@ -288,3 +332,16 @@ def test_names_are_plain_and_differ() -> None:
 @pytest.mark.parametrize("text", ['a"b\\c]', "tab\tline\nend", "é健\u2028\x7f\x00", "", "'#=.[]{}"])
 def test_texts_and_keys_are_quoted_exactly(text: str) -> None:
     assert tomllib.loads(f"{key(text)} = {quoted(text)}") == {text: text}
+
+
+def test_columns_by_day_are_seconds_numbered_from_one() -> None:
+    def file(names: list[str], high: float = 5000.0) -> FileProfile:
+        columns = tuple(ColumnProfile(name=n, holds="numbers", known=9, distinct=9, high=high) for n in names)
+        return FileProfile(name="p.csv", n_rows=9, columns=columns)
+
+    (found,) = families(file(["age", "sit1", "sit2", "sit3", "q12"]))
+    assert (found.stem, found.pattern, found.days) == ("sit_s", "sit{day}", 3)
+    assert families(file(["sit1", "sit2", "sit4"])) == []
+    assert families(file(["sit1", "sit2"])) == []
+    assert families(file(["sit1", "sit2", "sit3"], high=100.0)) == []
+    assert families(file(["sit1", "sit2", "sit3"], high=100_000.0)) == []

@@ -9,6 +9,7 @@ import pytest
 from walkrisk.cli import main
 from walkrisk.errors import StudyFault
 from walkrisk.places import line_of, places
+from walkrisk.runs.pointing import with_declared
 from walkrisk.studies.declaration import load_study
 
 MINIMAL = Path(__file__).resolve().parents[2] / "analyses" / "minimal_study.toml"
@@ -152,3 +153,12 @@ def test_check_says_what_will_be_run_and_on_whom(tmp_path: Path, capsys: pytest.
     assert "60 - 12 = 48  Below 30; Above 77 (young+few)" in said
     assert "exposure volume: 4 quantile groups of steps" in said
     assert "figures: flow" in said
+
+
+def test_columns_by_day_have_the_line_of_their_activity(tmp_path: Path) -> None:
+    days = '[days]\nnumber = 3\n[days.columns]\nlying_s = "ly{day}"\nwalking_s = "wa{day}"\n'
+    (tmp_path / "s.toml").write_text(MINIMAL.read_text(encoding="utf-8") + days, encoding="utf-8")
+    sentence = "p.csv: 2 columns are missing: wa2 (did you mean wa1?), nothing; add what is missing, or the like."
+    line = (tmp_path / "s.toml").read_text(encoding="utf-8").splitlines().index('walking_s = "wa{day}"') + 1
+    said = with_declared((sentence, "Nobody is left."), tmp_path / "s.toml", load_study(tmp_path / "s.toml"))
+    assert said == [f"{sentence[:-1]} (s.toml:{line}).", "Nobody is left."]
