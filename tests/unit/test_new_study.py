@@ -18,6 +18,7 @@ from walkrisk.cohorts.profiles import ColumnProfile, FileProfile, profile, profi
 from walkrisk.commands.asking import ask_wishes
 from walkrisk.errors import UsageFault
 from walkrisk.studies.declaration import study_from
+from walkrisk.studies.draft_days import families
 from walkrisk.studies.guesses import guess, guesses, plain_names, round_above, round_limits
 from walkrisk.studies.roles import Wishes, resolve
 from walkrisk.studies.toml_text import key, quoted
