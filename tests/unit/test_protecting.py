@@ -8,7 +8,7 @@ import pytest
 
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.estimates.disclosure import round_counts_faults
-from walkrisk.estimates.marking import Released, count_marks
+from walkrisk.estimates.marking import Links, Released, count_marks
 from walkrisk.estimates.results import Characteristic, CutPoint, HistogramBin, Point
 from walkrisk.estimates.rows import CurvePoint, Estimate
 from walkrisk.estimates.samples import Sample, secret_samples
@@ -85,6 +85,32 @@ def test_whole_samples_that_differ_by_few_keep_their_counts() -> None:
     )
     assert said == {(997, 199): "n", (900, 197): "events", (996, None): "n"}
     assert secret_samples([Sample(997, 199, "men")], known=[Sample(1000, 200, "women")], min_cell=5) == {}
+
+
+def described(table: str, group: str, n: int, counts: Mapping[str, int]) -> list[Characteristic]:
+    cells = [("", "", "n", n), *(("v", level, "count", count) for level, count in counts.items())]
+    return [
+        Characteristic(table=table, variable=v, level=level, group=group, statistic=what, value=float(x), known=n)
+        for v, level, what, x in cells
+    ]
+
+
+def test_what_an_analysis_hides_no_descriptive_table_shows() -> None:
+    counts = {"Q1": (50, 3), "Q2": (50, 10), "Q3": (50, 20)}
+    rows = [r for q, (n, events) in counts.items() for r in described("t", q, n, {"1": events})]
+    links = Links(by_exposure={"t": "dose"}, outcome="v", main="main")
+    marks = count_marks(ratios("main", counts), rows, min_cell=5, links=links)
+    hidden = {cell[3] for cell in marks.ratio if cell[4] == "events"}
+    assert len(hidden) > 1
+    assert {cell[1] for cell in marks.characteristic if cell[3] == "1"} == hidden
+
+
+def test_groups_of_nearly_the_same_people_hide_counts() -> None:
+    rows = [*described("t", "All", 100, {"1": 40, "2": 60}), *described("u", "Most", 97, {"1": 38, "2": 59})]
+    marks = count_marks((), rows, min_cell=5)
+    assert ("u", "Most", "", "") in marks.characteristic or ("t", "All", "", "") in marks.characteristic
+    apart = [*described("t", "All", 100, {"1": 40, "2": 60}), *described("u", "Some", 60, {"1": 20, "2": 40})]
+    assert count_marks((), apart, min_cell=5).characteristic == {}
 
 
 # ---------------------------------------------------------------- marks and their file
