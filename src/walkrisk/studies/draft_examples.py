@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from walkrisk.studies.draft_parts import Parts, lower
-from walkrisk.studies.toml_text import comment, lines
+from walkrisk.studies.draft_parts import Parts, adjusted_words, lower
+from walkrisk.studies.toml_text import Value, comment, lines
 
 OLD_AGE = 65
 
@@ -20,10 +20,23 @@ def examples(parts: Parts) -> list[str]:
 
 def as_example(block: Sequence[str]) -> list[str]:
     """Lines with a # and no space before them."""
-    return [f"#{line}" for line in block]
+    return [f"#{line.lstrip()}" for line in block]
 
 
 Example = tuple[str, list[str]]
+
+
+def _shown(p: Parts, content: dict[str, Value], *, dropped: str = "") -> list[str]:
+    """A ratio analysis and the table that shows it."""
+    notes = [adjusted_words([c for c in covariates if c.name != dropped]) for _, covariates in p.models.values()]
+    table: dict[str, Value] = {
+        "id": f"table_{content['id']}",
+        "title": content["title"],
+        "analysis": [str(content["id"])],
+        "models": content["models"],
+        "footnotes": notes,
+    }
+    return [*lines("[[analyses]]", content), *lines("[[tables]]", table)]
 
 
 def _variants(p: Parts) -> Iterator[Example]:
@@ -33,8 +46,8 @@ def _variants(p: Parts) -> Iterator[Example]:
         levels = {str(code): text for code, text in p.factor.levels.items()}
         yield (
             f"Strata: the same ratios by {lower(p.factor.title)}.",
-            lines(
-                "[[analyses]]",
+            _shown(
+                p,
                 {
                     "id": "strata",
                     "title": f"By {lower(p.factor.title)}",
@@ -43,6 +56,7 @@ def _variants(p: Parts) -> Iterator[Example]:
                     "models": models,
                     "stratify": {"by": p.factor.name, "names": levels, "drop": [p.factor.name]},
                 },
+                dropped=p.factor.name,
             ),
         )
     number = next((c for c in p.covariates if not c.levels and c.minimum is not None and c.maximum is not None), None)
@@ -52,8 +66,8 @@ def _variants(p: Parts) -> Iterator[Example]:
         yield (
             "A sensitivity analysis in a restricted sample. Conditions: equals, not_equals, one_of, at_least, above, "
             "at_most, below.",
-            lines(
-                "[[analyses]]",
+            _shown(
+                p,
                 {
                     "id": "restricted",
                     "title": f"{number.title} below {limit:g}",
@@ -67,8 +81,8 @@ def _variants(p: Parts) -> Iterator[Example]:
     if p.numbers:
         yield (
             "Ratios per unit (the `per` of an exposure) instead of by group.",
-            lines(
-                "[[analyses]]",
+            _shown(
+                p,
                 {
                     "id": "per_unit",
                     "title": "Per unit",
@@ -80,8 +94,8 @@ def _variants(p: Parts) -> Iterator[Example]:
         )
     yield (
         "The same ratios by another method: log_binomial, standardisation_logistic, iptw, tmle, cox and others.",
-        lines(
-            "[[analyses]]",
+        _shown(
+            p,
             {
                 "id": "standardised_ratios",
                 "title": "Standardised over everyone's covariates",

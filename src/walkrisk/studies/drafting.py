@@ -5,6 +5,7 @@ Lines that start with "# " explain; lines that start with "#" alone are examples
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ from walkrisk.studies.roles import Roles
 from walkrisk.studies.toml_text import Value, comment, key, lines
 
 MOST_OTHERS = 200
+ADULT = 18
 HEADING = "# ---------------------------------------------------------------- "
 
 
@@ -46,27 +48,38 @@ def draft(request: Request, roles: Roles, columns: Sequence[Guess], file: FilePr
     """The text of a study.toml of these roles, which `walkrisk check` takes as it is."""
     taken = [c.name for c in columns] + [line.split(" ")[0] for line in DAYS_LINES]
     parts = parts_of(roles, taken=taken, n_rows=file.n_rows)
+    before = _outcome_before(parts, columns)
     out = [
         *_head(request, parts, file),
         *_columns(parts, file, from_days={c.name for c in parts.used} - {c.name for c in columns}),
         *([f"{HEADING}{clean(request.days_file)} -> person values", *DAYS_LINES, ""] if request.days_file else []),
         *_recoded(parts),
-        *_exclusions(parts, days=bool(request.days_file)),
+        *_exclusions(parts, before, days=bool(request.days_file)),
         *_settings(parts),
         *_analyses(parts),
         *_shown(parts),
         f"{HEADING}examples",
         *comment("Each is in force once the # before its lines is taken away."),
         *examples(parts),
-        *_others(parts, columns, file),
+        *_others(parts, [c for c in columns if c is not before], file),
     ]
     return "\n".join(out) + "\n"
 
 
+def _named(parts: Parts) -> str:
+    """The exposures in a sentence."""
+    return words([lower(e.column.title) for e in parts.exposures])
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _head(request: Request, parts: Parts, file: FileProfile) -> list[str]:
-    exposure = words([lower(e.column.title) for e in parts.exposures])
+    exposure = _named(parts)
+    verb = "Is" if len(parts.exposures) == 1 else "Are"
     outcome = parts.outcome.title
-    title = request.title or f"{exposure[:1].upper()}{exposure[1:]} and {lower(outcome)}"
+    title = request.title or f"{_capital(exposure)} and {lower(outcome)}"
     data = f"--data {clean(file.name)}" + (f" --days {clean(request.days_file)}" if request.days_file else "")
     return [
         *comment(
@@ -82,7 +95,7 @@ def _head(request: Request, parts: Parts, file: FileProfile) -> list[str]:
             {
                 "id": request.id,
                 "title": clean(title),
-                "question": clean(f"Is {exposure} associated with the risk of {lower(outcome)}?"),
+                "question": clean(f"{verb} {exposure} associated with the risk of {lower(outcome)}?"),
                 "exposure_words": exposure,
                 "outcome_words": lower(outcome),
             },
@@ -132,7 +145,7 @@ def _map_note(parts: Parts, event: str) -> str:
     return f"{parts.event} ({event}) is an event" if event != str(parts.event) else f"{event} is an event"
 
 
-def _exclusions(parts: Parts, *, days: bool) -> list[str]:
+def _exclusions(parts: Parts, before: Guess | None, *, days: bool) -> list[str]:
     steps: list[dict[str, Value]] = []
     if days:
         steps.append({"id": "valid_day", "reason": "No valid day", "require": [{"variable": "valid_days", "above": 0}]})
@@ -145,16 +158,49 @@ def _exclusions(parts: Parts, *, days: bool) -> list[str]:
     out = [f"{HEADING}who is analysed: steps of the flow chart, in order"]
     for step in steps:
         out += lines("[[exclusions]]", step)
+    return [*out, *_fewer(parts, before), ""]
+
+
+def _fewer(parts: Parts, before: Guess | None) -> list[str]:
+    """Examples of people who may leave: below an age, or with the outcome at the start."""
     number = next((c for c in parts.covariates if not c.levels and c.minimum is not None), None)
+    out = (
+        comment("Others may leave too, in the place of the flow where the step stands. For example:")
+        if number or before
+        else []
+    )
     if number:
+        least = max(number.minimum or 0, ADULT if number.unit == "years" else 0)
         content: dict[str, Value] = {
             "id": "in_range",
-            "reason": f"{number.title} below {number.minimum:g}",
-            "require": [{"variable": number.name, "at_least": number.minimum or 0}],
+            "reason": f"{number.title} below {least:g}",
+            "require": [{"variable": number.name, "at_least": least}],
         }
-        out += comment("For example, people below an age, or with an illness, may leave too:")
         out += as_example(lines("[[exclusions]]", content))
-    return [*out, ""]
+    if before:
+        out += as_example(lines(f"[columns.{key(before.name)}]", column_content(before), column_notes(before)))
+        step: dict[str, Value] = {
+            "id": "free_at_start",
+            "reason": before.title,
+            "require": [{"variable": before.name, "equals": 0}],
+        }
+        out += as_example(lines("[[exclusions]]", step))
+    return out
+
+
+def _outcome_before(parts: Parts, columns: Sequence[Guess]) -> Guess | None:
+    """The column not in use, of codes 0 and 1, that is called most like the outcome: the outcome at the start."""
+    used = {c.name for c in parts.used}
+    mine = _long_words(parts.outcome)
+    found = [
+        c for c in columns if c.name not in used and c.kind == "code" and set(c.levels) == {0, 1} and not c.why_not
+    ]
+    best = max(found, key=lambda c: len(mine & _long_words(c)), default=None)
+    return best if best and mine & _long_words(best) else None
+
+
+def _long_words(c: Guess) -> set[str]:
+    return {word for word in re.findall(r"\w+", c.title.casefold()) if len(word) > 3}
 
 
 def _settings(parts: Parts) -> list[str]:
@@ -206,14 +252,13 @@ def _exposure(e: Exposed) -> list[str]:
 
 def _analyses(parts: Parts) -> list[str]:
     exposures, models = [e.name for e in parts.exposures], list(parts.models)
-    named = words([lower(e.column.title) for e in parts.exposures])
     out = [
         f"{HEADING}analyses",
         *lines(
             "[[analyses]]",
             {
                 "id": "main",
-                "title": clean(f"{parts.outcome.title} by {named}"),
+                "title": clean(f"{parts.outcome.title} by {_named(parts)}"),
                 "group": "main",
                 "exposures": exposures,
                 "models": models,
@@ -263,7 +308,7 @@ def _shown(parts: Parts) -> list[str]:
             "[[tables]]",
             {
                 "id": "table2",
-                "title": clean(f"{words([e.column.title for e in parts.exposures])} and {lower(parts.outcome.title)}"),
+                "title": clean(f"{_capital(_named(parts))} and {lower(parts.outcome.title)}"),
                 "analysis": ["main"],
                 "models": list(parts.models),
                 "footnotes": [clean(adjusted_words(covariates)) for _, covariates in parts.models.values()],
@@ -271,11 +316,15 @@ def _shown(parts: Parts) -> list[str]:
         ),
     ]
     if parts.curved:
-        curves: dict[str, Value] = {"id": "figure_curves", "title": "Dose-response", "analysis": "dose_response"}
+        curves: dict[str, Value] = {
+            "id": "figure_curves",
+            "title": clean(f"{parts.outcome.title} across {_named(parts)}"),
+            "analysis": "dose_response",
+        }
         out += lines("[[curve_figures]]", curves)
     forest: dict[str, Value] = {
         "id": "figure_ratios",
-        "title": "Ratios",
+        "title": "Adjusted ratios" if len(parts.models) > 1 else "Ratios",
         "analyses": ["main"],
         "model": parts.last_model,
         "exposures": [e.name for e in parts.exposures],

@@ -25,6 +25,13 @@ LONGEST_TITLE = 60
 LARGEST_VALUE = 1e99
 YES_NO = {0: "No", 1: "Yes"}
 _UNIT = re.compile(r"(.*\S)\s*[(\[]([^()\[\]]{1,20})[)\]]")
+_UNIT_LAST = re.compile(
+    r"(.*\S), ?((?:years?|months?|weeks?|days?|hours?|h|minutes?|min|seconds?|s|kg|g|cm|mm|m|km|mmhg|mets?|steps?|%"
+    r"|år|dager|timer|minutter|skritt)|\S{1,10}(?: ?/ ?| per | pr\.? )"
+    r"(?:years?|weeks?|days?|d|hours?|h|min|m2|m²|m\^2|m|s|d?l|ml|kg|år|uke|dag|time))",
+    re.IGNORECASE,
+)
+_COUNTED = re.compile(r"\b(number|no\.|count|days|times|antall|dager)(?!\w)", re.IGNORECASE)
 _UNITS = {"years": "years", "yrs": "years", "kg": "kg", "cm": "cm", "min": "min", "hours": "h", "mmhg": "mmHg"}
 _PER_DAY = re.compile(r"(min|h|s|steps?|hours)_(?:per_)?(?:day|d)")
 
@@ -130,7 +137,8 @@ def _why_not(c: ColumnProfile) -> str:
 
 
 def _labels_of(c: ColumnProfile) -> dict[int, str]:
-    """Code -> name where a column of numbers holds codes: named in the file, 0 and 1, or few and each of several."""
+    """Code -> name where a column of numbers holds codes: named in the file, 0 and 1, or few of several people each,
+    unless it is called a number of something."""
     if not c.whole or not c.counts:
         return {}
     held = [int(value) for value in c.counts if not isinstance(value, str)]
@@ -140,7 +148,12 @@ def _labels_of(c: ColumnProfile) -> dict[int, str]:
     if set(held) == {0, 1}:
         return dict(YES_NO)
     plain = len(held) <= MOST_PLAIN_CODES and all(abs(code) <= LARGEST_PLAIN_CODE for code in held)
-    if plain and c.repeated and min(c.counts.values()) >= FEWEST_PEOPLE:
+    if (
+        plain
+        and not _COUNTED.search(c.label or readable(c.name))
+        and c.repeated
+        and min(c.counts.values()) >= FEWEST_PEOPLE
+    ):
         return {code: str(code) for code in held}
     return {}
 
@@ -204,7 +217,7 @@ def _printable(text: str) -> bool:
 def _meaning(c: ColumnProfile) -> tuple[str, str]:
     """What the file says a column is and its unit, from the label or the name."""
     label = clean(c.label) or ("" if IDENTIFIER.fullmatch(c.name) else readable(c.name))
-    found = _UNIT.fullmatch(label or readable(c.name))
+    found = _UNIT.fullmatch(label or readable(c.name)) or _UNIT_LAST.fullmatch(label)
     if found and c.holds == "numbers" and not c.labels:
         return found[1], found[2]
     words = c.name.casefold()
