@@ -201,6 +201,26 @@ def test_a_fault_of_a_page_is_noticed(tmp_path: Path) -> None:
         assert fault in said.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("html", "loads", "outside"),
+    [
+        ('<img src="https://elsewhere.example/a.png" alt="a">', 1, 1),
+        ('<script src="//elsewhere.example/a.js"></script>', 1, 1),
+        ('<link rel="stylesheet" href="https://elsewhere.example/a.css">', 1, 1),
+        ("<style>@font-face{src:url(https://elsewhere.example/a.woff2)}</style>", 1, 1),
+        ('<a href="https://elsewhere.example">a plain link</a><link rel="next" href="b.html">', 0, 0),
+        ('<img src="_pictures/a.svg" alt="a">', 1, 0),
+    ],
+)
+def test_what_a_page_loads_is_seen(html: str, loads: int, outside: int) -> None:
+    page = Page(Path("page.html"), [], [], set(), 0, "")
+    _Reading(page).feed(html)
+    found = page.loads + _urls(page.styles)
+    assert len(found) == loads
+    assert sum(bool(OUTSIDE.match(url)) for url in found) == outside
+    assert page.pictures_without_words == 0
+
+
 def _target(site: Site, name: str, link: str) -> tuple[str | None, str]:
     """The file of the site that a link leads to (None if it leads out of it), and the place in it."""
     parts = urlsplit(link)
