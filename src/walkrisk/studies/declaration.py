@@ -169,7 +169,7 @@ def _check_settings(study: Study, known: list[str], faults: Faults) -> None:
     if not 0.5 <= s.conf_level < 1:
         faults.add("settings.conf_level", f"must be from 0.5 to below 1, got {s.conf_level}; 0.95 is usual.")
     faults.sentences += [f"settings.{fault}" for fault in min_cell_faults(s.min_cell)]
-    faults.sentences += [f"settings.{fault}" for fault in round_counts_faults(s.round_counts)]
+    faults.sentences += [f"settings.{fault}" for fault in round_counts_faults(s.round_counts, s.min_cell)]
     if not s.variances:
         faults.add("settings.variances", 'name at least one variance, for example ["HC0"].')
     check_variance_needs(study, "settings.variances", s.variances, faults)
