@@ -214,7 +214,11 @@ def test_counts_are_rounded_to_the_nearest_multiple_halves_up() -> None:
     assert [to_base(n, 5) for n in (0, 2, 3, 7, 8, 12, 13)] == [0, 0, 5, 5, 10, 10, 15]
     assert [to_base(n, 10) for n in (4, 5, 14, 15)] == [0, 10, 10, 20]
     assert (to_base(7, 0), to_base(None, 5)) == (7, None)
-    assert not round_counts_faults(0)
-    assert not round_counts_faults(5)
-    assert round_counts_faults(2)
-    assert round_counts_faults(-5)
+
+
+def test_a_base_of_rounding_leaves_no_count_below_the_least_that_is_shown() -> None:
+    fits = [(base, k) for k in (0, 5, 6, 10) for base in range(-1, 12) if not round_counts_faults(base, k)]
+    assert {(0, 5), (5, 5), (7, 5), (3, 6), (5, 10), (3, 0)} <= set(fits)
+    assert not {(-1, 5), (1, 0), (2, 0), (4, 5), (4, 6), (8, 10)} & set(fits)
+    for base, k in fits:
+        assert all(not 1 <= (to_base(n, base) or 0) < k for n in range(max(k, 1), 60))

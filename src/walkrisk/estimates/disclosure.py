@@ -32,10 +32,15 @@ def min_cell_faults(min_cell: int) -> list[str]:
     return []
 
 
-def round_counts_faults(base: int) -> list[str]:
-    """What is wrong with a base of rounding, as sentences."""
+def round_counts_faults(base: int, min_cell: int) -> list[str]:
+    """What is wrong with a base of rounding beside a `min_cell`, as sentences."""
     if base < 0 or base in (1, 2):
         return [f"round_counts: must be 0 (counts stay exact) or at least 3, got {base}; 5 is usual."]
+    if 0 < base < min_cell and min_cell % base:
+        return [
+            f"round_counts: counts that are shown would be rounded to less than min_cell ({min_cell}); take {min_cell} "
+            f"or more, or a number that divides it, got {base}."
+        ]
     return []
 
 

@@ -326,7 +326,7 @@ def marks_from(rows: Collection[Withheld]) -> Marks:
     ratio: dict[tuple[str, str, str, str, str], Reason] = {
         (r.analysis, r.exposure, r.stratum, r.level, r.column): r.reason
         for r in rows
-        if r.file == "estimates" and not r.item
+        if r.file == "estimates" and (not r.item or r.column == "estimate")
     }
     described: dict[tuple[str, str, str, str], Reason] = {
         (r.analysis, r.stratum, r.exposure, r.level): r.reason

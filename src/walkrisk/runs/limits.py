@@ -167,7 +167,7 @@ def _few(view: View) -> Iterator[str]:
     if empty:
         cells = {(e.analysis, e.exposure, e.stratum, e.level) for e in empty}
         yield f"{_many_of(len(cells), 'ratio')} could not be estimated; tables say why."
-    if view.guard.marks:
+    if any(cell[4] in ("n", "events") for cell in view.guard.marks):
         yield "Some counts are withheld, being small or giving a small one away; “What is not shown” says where."
 
 

@@ -52,8 +52,8 @@ def protect(
     """What of a run may be published beside what earlier releases of the study show."""
     k, base = study.settings.min_cell, study.settings.round_counts
     if not k:
-        made = rounding.rounded(study, results, base)
-        return Protected(made, tuple(warnings), rounding.to_base(data_rows, base), ())
+        made, gone = rounding.rounded(study, results, base)
+        return Protected(made, tuple(warnings), rounding.to_base(data_rows, base), tuple(gone))
     released = released or Released()
     flow, said = coarsening.published_flow(results.flow, min_cell=k)
     before = () if base else released.samples
@@ -76,9 +76,10 @@ def protect(
     made, more = _blanked(study, results, secrets, flow)
     hidden_rows = data_rows is not None and _rows_hidden(data_rows, flow, known)
     texts = tuple(published_text(w, min_cell=k, base=base) for w in warnings)
-    withheld = (*blanking.marked_cells(marks), *said, *more)
+    made, gone = rounding.rounded(study, made, base)
+    withheld = (*blanking.marked_cells(marks), *said, *more, *gone)
     rows = None if hidden_rows else rounding.to_base(data_rows, base)
-    return Protected(rounding.rounded(study, made, base), texts, rows, tuple(dict.fromkeys(withheld)))
+    return Protected(made, texts, rows, tuple(dict.fromkeys(withheld)))
 
 
 def _telling(own: Sample, released: Sequence[Sample], min_cell: int) -> Sample:

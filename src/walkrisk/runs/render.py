@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from walkrisk.accounts.account import Drawing
@@ -47,6 +48,7 @@ def render(
     work = tabulation(made.study, made.results, simulated=simulated, marks=marks)
     accounts = accounts_of(work)
     tables = _tables(made, work) | {t.id: t for a in accounts.all() for t in a.tables}
+    tables = {name: _rounded(t, made.study.settings.round_counts) for name, t in tables.items()}
     flow = merge_small_steps(made.results.flow, min_cell=made.study.settings.min_cell)
     drawn = list(drawings(made.study, made.results, flow=flow, simulated=simulated))
     drawn += [d for a in accounts.all() for d in a.drawings]
@@ -60,6 +62,13 @@ def render(
     report = Making("report", "Writing the report", "", partial(_report, parts, shown))  # the longest, so begun soon
     files |= remade([first, report, *more], kept=kept or Kept(), jobs=jobs, progress=progress)
     return files, {m.name: m.made_from for m in (*pictures, first, *more) if m.made_from}
+
+
+def _rounded(table: Table, base: int) -> Table:
+    """A table with the note that its counts are rounded, where they are and it has any."""
+    texts = (*(n for n in table.leaves), *(row.cells[0] for row in table.rows))
+    counts = base and table.id != "disclosure" and any("No." in text for text in texts)
+    return replace(table, notes=(*table.notes, f"Counts are rounded to multiples of {base}.")) if counts else table
 
 
 def _report(parts: ReportParts, pictures: Mapping[str, bytes]) -> dict[str, str | bytes]:

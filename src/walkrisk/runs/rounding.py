@@ -1,7 +1,7 @@
 """Counts rounded to a multiple of a base, and everything that would give the exact ones back made as coarse.
 
-A count is rounded to the nearest multiple of the base, halves up; percentages, shares and steps of the flow are those
-of the rounded counts. Ratios and risks without covariates follow from counts alone: they keep two decimals, and only
+A count is rounded to the nearest multiple of the base, halves up; percentages and shares are those of the rounded
+counts. Ratios and risks without covariates follow from counts alone: they keep two decimals, and only
 where enough people had and did not have the outcome; of several variances of one fit only the first stays.
 """
 
@@ -16,8 +16,8 @@ from walkrisk.estimates.marking import Marks
 from walkrisk.estimates.numbers import fixed
 from walkrisk.estimates.results import Characteristic, Diagnostic, Point, Results
 from walkrisk.estimates.rows import Estimate
-from walkrisk.estimates.withheld import COUNTED
-from walkrisk.runs.blanking import Secrets, emptied, first_variances
+from walkrisk.estimates.withheld import COUNTED, Withheld
+from walkrisk.runs.blanking import Secrets, emptied, first_variances, row_of
 from walkrisk.runs.sayings import published_text
 from walkrisk.runs.sensitivity_counts import NOT_PEOPLE
 from walkrisk.studies.study import Study
@@ -31,15 +31,18 @@ def to_base(n: int | None, base: int) -> int | None:
     return n if n is None or not base else base * ((2 * n + base) // (2 * base))
 
 
-def rounded(study: Study, results: Results, base: int) -> Results:
-    """The rows with rounded counts; the rows themselves where the base is 0."""
+def rounded(study: Study, results: Results, base: int) -> tuple[Results, list[Withheld]]:
+    """The rows with rounded counts, and the estimates that are withheld; the rows themselves where the base is 0."""
     if not base:
-        return results
+        return results, []
     secrets = Secrets(study, Marks(), {}, 0, first_variances(results.estimates, study.settings.variances[0]), {})
     counts = {(e.analysis, e.exposure, e.stratum, e.level): (e.n, e.events) for e in results.estimates if e.level}
-    return replace(
+    estimates = [_estimate(e, secrets, counts, base) for e in results.estimates]
+    pairs = zip(results.estimates, estimates, strict=True)
+    gone = [row_of(e, "estimate", "derived") for e, new in pairs if e.estimate is not None and new.estimate is None]
+    made = replace(
         results,
-        estimates=tuple(_estimate(e, secrets, counts, base) for e in results.estimates),
+        estimates=tuple(estimates),
         flow=tuple(_step(s, base) for s in results.flow),
         characteristics=tuple(_characteristics(results.characteristics, base)),
         diagnostics=tuple(_diagnostic(d, secrets, base) for d in results.diagnostics),
@@ -49,11 +52,12 @@ def rounded(study: Study, results: Results, base: int) -> Results:
             replace(s, n=to_base(s.n, base), events=to_base(s.events, base)) for s in results.specifications
         ),
     )
+    return made, gone
 
 
 def _step(s: FlowStep, base: int) -> FlowStep:
-    before, after = to_base(s.n_before, base) or 0, to_base(s.n_after, base) or 0
-    return replace(s, n_before=before, n_excluded=before - after, n_after=after)
+    before, excluded, after = (to_base(n, base) or 0 for n in (s.n_before, s.n_excluded, s.n_after))
+    return replace(s, n_before=before, n_excluded=excluded, n_after=after)
 
 
 def _estimate(

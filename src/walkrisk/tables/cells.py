@@ -99,5 +99,5 @@ def why_not(e: Estimate, reference: Estimate, guard: Guard, events: str) -> str:
         return NOT_REPORTED if guard.mark(e, "events") else NO_CASES.format(events=events)
     if reference.events == 0:
         return NO_REFERENCE.format(events=events)
-    withheld = any(guard.mark(row, what) for row in (e, reference) for what in ("n", "events"))
+    withheld = any(guard.mark(row, what) for row in (e, reference) for what in ("n", "events", "estimate"))
     return NOT_REPORTED if withheld else NOT_FITTED

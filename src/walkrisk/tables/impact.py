@@ -225,7 +225,8 @@ def fraction_table(
 
 def _is_marked(shown: Shown, exposure: str, level: str) -> bool:
     """Whether a count of a category is hidden in any analysis without strata."""
-    return any(cell[1:4] == (exposure, "", level) for cell in shown.guard.marks)
+    marks = shown.guard.marks
+    return any(cell[1:4] == (exposure, "", level) and cell[4] in ("n", "events") for cell in marks)
 
 
 def _fraction(e: Estimate | None, secret: bool, total: bool, rounding: Rounding) -> str:
