@@ -199,7 +199,9 @@ def test_running_again_gives_the_same_bytes_and_leaves_nothing(finished: Path, m
     (mine / "cohort.csv").rename(mine / "renamed.csv")  # the same bytes under another name
     answer = command("verify", finished, "--data", mine / "renamed.csv", "--study", mine / "study.toml", out=False)
     assert (answer.code, answer.stderr) == (0, "")
-    assert "Run again: all" in answer.stdout
+    assert "files of the run are as it left them. study.toml declares the study that was run. Run again: all" in (
+        answer.stdout
+    )
     assert "outputs have the same bytes." in answer.stdout
     after = sorted(p.name for p in finished.parent.iterdir())
     assert [n for n in after if n != "renamed.csv"] == [n for n in before if n != "cohort.csv"]

@@ -9,8 +9,10 @@ import pytest
 from walkrisk.cli import main
 from walkrisk.errors import StudyFault
 from walkrisk.places import line_of, places
+from walkrisk.runs.methods import variations
 from walkrisk.runs.pointing import with_declared
 from walkrisk.studies.declaration import load_study
+from walkrisk.studies.kinds import without_display
 
 MINIMAL = Path(__file__).resolve().parents[2] / "analyses" / "minimal_study.toml"
 
@@ -153,6 +155,29 @@ def test_check_says_what_will_be_run_and_on_whom(tmp_path: Path, capsys: pytest.
     assert "60 - 12 = 48  Below 30; Above 77 (young+few)" in said
     assert "exposure volume: 4 quantile groups of steps" in said
     assert "figures: flow" in said
+    assert "estimates.csv only" not in said
+
+
+def test_an_analysis_that_nothing_shows_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hidden = (
+        '[[analyses]]\nid = "by_sex"\ntitle = "By sex"\nexposures = ["volume"]\nmodels = ["crude"]\n'
+        'stratify = { by = "sex", names = { 1 = "F", 2 = "M" } }\n'
+    )
+    (tmp_path / "s.toml").write_text(MINIMAL.read_text(encoding="utf-8") + hidden, encoding="utf-8")
+    assert main(["check", str(tmp_path / "s.toml")]) == 0
+    said = capsys.readouterr().out
+    assert "in estimates.csv only, as no [[tables]] or [[forest_figures]] names it: by_sex\n" in said
+    (sentence,) = variations(load_study(tmp_path / "s.toml"))
+    assert sentence.endswith("; its ratios are in estimates.csv, in no table or figure.")
+
+
+def test_an_analysis_in_the_summary_of_sensitivity_analyses_is_shown(tmp_path: Path) -> None:
+    variant = '[[analyses]]\nid = "x"\ntitle = "X"\ngroup = "sensitivity"\nexposures = ["volume"]\nmodels = ["crude"]\n'
+    (tmp_path / "s.toml").write_text(MINIMAL.read_text(encoding="utf-8") + variant, encoding="utf-8")
+    assert without_display(load_study(tmp_path / "s.toml")) == ["x"]
+    with (tmp_path / "s.toml").open("a", encoding="utf-8") as text:
+        text.write('[[sensitivity.influence]]\nid = "influence"\n')
+    assert not without_display(load_study(tmp_path / "s.toml"))
 
 
 def test_columns_by_day_have_the_line_of_their_activity(tmp_path: Path) -> None:

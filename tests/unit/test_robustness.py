@@ -226,6 +226,12 @@ def test_accounts_of_selection_say_what_was_found() -> None:
     assert "the ratio of Q3 (≥0.5) against Q1 (<−0.5) for Case was" in made["ne"].sentences[0].text
     assert "against Q1 (" in made["nc"].sentences[0].text
     assert "Men" in str(plain_rows(made["sensitivity_summary"].tables[0]))
+    assert "over the 3 lines of the summary" in " ".join(s.text for s in made["sensitivity_summary"].sentences)
+
+
+def test_one_line_beside_the_main_ratio_is_no_range() -> None:
+    made = told({"negative_controls": [{"id": "nc", "outcome": "other", "why": "Nothing leads there."}]})
+    assert len(made["sensitivity_summary"].sentences) == 1
 
 
 # ---------------------------------------------------------------- influence and jackknife

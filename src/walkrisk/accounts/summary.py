@@ -106,7 +106,7 @@ def _sentences(view: View, main: Beside, beside: Sequence[Beside]) -> Iterator[S
             main=ratio_of(mine),
             conf=level,
         )
-        if not found:
+        if len(found) < 2:  # one line is read in the table
             continue
         ordered = sorted(found, key=lambda pair: pair[1].estimate or 0.0)
         (low, smallest), (high, largest) = ordered[0], ordered[-1]

@@ -16,7 +16,7 @@ from walkrisk.runs.reading import read_data
 from walkrisk.runs.run import PUBLISHED_FILE, published_text
 from walkrisk.studies.bench import make_bench
 from walkrisk.studies.declaration import contracts, load_study
-from walkrisk.studies.kinds import categorical, category_names
+from walkrisk.studies.kinds import categorical, category_names, without_display
 from walkrisk.studies.sensitivity import ids
 from walkrisk.studies.study import RatioAnalysis, Study
 
@@ -104,9 +104,12 @@ def planned(study: Study) -> Iterator[str]:
     if ids(study.sensitivity):
         yield f"  sensitivity analyses: {_first(ids(study.sensitivity))}"
     figures = [*(f.id for f in study.curve_figures), *(f.id for f in study.forest_figures)]
+    figures += [f.id for f in study.heat_figures]
     tables = [*(c.id for c in study.characteristics), *(t.id for t in study.tables)]
     yield f"  tables: {_first(tables) or 'none declared'}"
     yield f"  figures: {_first(['flow', *figures])}"
+    if hidden := without_display(study):
+        yield f"  in estimates.csv only, as no [[tables]] or [[forest_figures]] names it: {_first(hidden)}"
 
 
 def _analysis(study: Study, a: RatioAnalysis) -> str:

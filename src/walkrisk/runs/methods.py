@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from walkrisk.cohorts.cohort import Variable
 from walkrisk.cohorts.eligibility import Condition
 from walkrisk.runs.section_tables import FORMULAS, HORIZON_METHODS
+from walkrisk.studies.kinds import without_display
 from walkrisk.studies.names import variables_of
 from walkrisk.studies.sections import Standardised
 from walkrisk.studies.study import RatioAnalysis, Study
@@ -112,7 +113,10 @@ def _exposures(study: Study) -> str:
             limits = ", ".join(f"{c:g}" for c in e.cuts)
             sentences.append(f"{label} was cut at {limits} {e.unit}".rstrip() + ".")
     if any(e.quantiles for e in study.exposures.values()):
-        sentences.append("Cut points follow the inverse distribution with averaging; a value equal to one goes down.")
+        sentences.append(
+            "Cut points are percentiles as Stata's xtile has them (the inverse distribution with averaging); a value "
+            "equal to one belongs to the lower group."
+        )
     return " ".join(sentences)
 
 
@@ -153,7 +157,7 @@ def _curves(study: Study) -> str:
         ratios = "; ratios of risks standardised over everyone's covariates" if curve.standardised else ""
         mutual = ", the other exposures as splines with knots of their own" if curve.mutual else ""
         sentences.append(
-            f"Dose-response ({curve.title or curve.analysis}): restricted cubic splines with {knots}, "
+            f"{curve.title or curve.analysis}: restricted cubic splines with {knots}, "
             f"reference at percentile {curve.reference_percentile:g}{mutual}{ratios}."
         )
     return " ".join(sentences)
@@ -192,11 +196,12 @@ def variations(study: Study) -> tuple[str, ...]:
     """One sentence for each analysis besides the main ones: how it differs."""
     labels = {name: v.label for name, v in variables_of(study).items()}
     labels |= {name: e.label or name for name, e in study.exposures.items()}
-    described = [(a.title, _differences(study, a, labels)) for a in study.analyses]
+    hidden = without_display(study)
+    described = [(a.title, _differences(study, a, labels, hidden=a.id in hidden)) for a in study.analyses]
     return tuple(f"{title}: {'; '.join(said)}." for title, said in described if said)
 
 
-def _differences(study: Study, a: RatioAnalysis, labels: Mapping[str, str]) -> list[str]:
+def _differences(study: Study, a: RatioAnalysis, labels: Mapping[str, str], *, hidden: bool) -> list[str]:
     said = []
     if a.stratify:
         said.append(f"separate models in strata of {labels[a.stratify.by]}")
@@ -220,6 +225,8 @@ def _differences(study: Study, a: RatioAnalysis, labels: Mapping[str, str]) -> l
         said.append("weighted")
     if a.recut:
         said.append("categories cut again in this sample")
+    if hidden:
+        said.append("its ratios are in estimates.csv, in no table or figure")
     return said
 
 

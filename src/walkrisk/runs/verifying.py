@@ -29,7 +29,8 @@ class Verification:
     """What was found of a folder of `files` files, in sentences.
 
     `differences` are those of the folder from its manifest, `inputs` those of the given data and declarations from the
-    ones it names; `remarks` are no differences. `rerun` is None where nothing was run again.
+    ones it names; `remarks` are no differences. `declared` is the name of the declaration that was held against the
+    run's, `rerun` None where nothing was run again.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class Verification:
     differences: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    declared: str = ""
     rerun: Rerun | None = None
 
     @property
@@ -66,6 +68,8 @@ class Verification:
             said = [f"{self.folder} is NOT as the {what} left it: {len(self.differences)} difference(s)."]
         if self.inputs:
             said.append("The inputs are NOT those of the run.")
+        elif self.declared:
+            said.append(f"{self.declared} declares the study that was run.")
         return " ".join([*said, *([rerun_verdict(self.rerun)] if self.rerun else [])])
 
 
@@ -121,6 +125,7 @@ def verify(
         differences=tuple(differences),
         inputs=tuple(inputs),
         remarks=tuple(remarks),
+        declared=study.name if study else "",
         rerun=again,
     )
 

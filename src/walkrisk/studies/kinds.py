@@ -62,6 +62,15 @@ def section_table_ids(study: Study) -> list[str]:
     return [*ids, *(a.analysis for a in study.attributable), *(s.analysis for s in study.substitutions)]
 
 
+def without_display(study: Study) -> list[str]:
+    """Ids of the ratio analyses that stand in no declared table, no forest plot and no line of the summary."""
+    shown = {i for t in study.tables for i in t.analysis} | {i for f in study.forest_figures for i in f.analyses}
+    if declares_any(study.sensitivity):
+        variants = (a for a in study.analyses if a.group == "sensitivity")
+        shown |= {a.id for a in variants if a.form == "categories" and not a.stratify}
+    return [a.id for a in study.analyses if a.id not in shown]
+
+
 def comparison_id(c: Comparison, exposure: str) -> str:
     """The table of one exposure of a comparison."""
     return c.analysis if len(c.exposures) == 1 else f"{c.analysis}_{exposure}"

@@ -49,7 +49,8 @@ def check(declared: tuple[Multiverse, ...], study: Study, known: list[str], faul
         faults.unique(f"{key}.decisions", [d.id for d in m.decisions])
         faults.names(f"{key}.exposures", m.exposures, _simple(study), "exposure with a variable")
         if not 2 <= len(m.decisions) <= MOST_DECISIONS:
-            faults.add(f"{key}.decisions", f"there must be from 2 to {MOST_DECISIONS}, got {len(m.decisions)}.")
+            few = "; a single one is better run twice and compared (walkrisk compare)" if len(m.decisions) == 1 else ""
+            faults.add(f"{key}.decisions", f"there must be from 2 to {MOST_DECISIONS}, got {len(m.decisions)}{few}.")
         for d in m.decisions:
             _check_decision(d, f"{key}.decisions ({d.id})", study, known, faults)
         _check_between(m, key, faults)
