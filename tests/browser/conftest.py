@@ -41,8 +41,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    """Headless Chromium; skips where there is none."""
+    """Headless Chromium, closed with the module: only one may be driven in a process at a time. Skips without one."""
     with start_browser() as started:
         yield started
