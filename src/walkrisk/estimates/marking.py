@@ -127,6 +127,22 @@ def count_marks(
         bounded=table.bounded,
     )
     near = {k for s in table.sums if any(c in table.bounded for c in s.cells) for k in s.cells}
+    marks, reasons = _ratio_marks(ratio_keys, hidden, near, kept_apart)
+    _mark_totals(marks, reasons, blocks, kept_apart, min_cell)
+    described = {cell: hidden[key] for cell, key in descriptive_keys.items() if key in hidden}
+    for place_of, mark in described.items():
+        why: Reason = "difference" if descriptive_keys[place_of] in near else "complementary"
+        reasons[place_of] = "small" if mark == "small" else why
+    return Marks(marks, described, reasons, {k: hidden[k] for k in further.cost if k in hidden})
+
+
+def _ratio_marks(
+    ratio_keys: Mapping[Place, Mapping[tuple[str, str], list[Key]]],
+    hidden: Mapping[Key, Mark],
+    near: set[Key],
+    kept_apart: Mapping[Place, Secret],
+) -> tuple[dict[RatioCell, Mark], dict[tuple[str, ...], Reason]]:
+    """How the counts of categories are shown, and why; `near` are cells that stand in a sum with a few people."""
     marks: dict[RatioCell, Mark] = {}
     reasons: dict[tuple[str, ...], Reason] = {}
     for place, keys in ratio_keys.items():
@@ -137,12 +153,7 @@ def count_marks(
                 marks[cell] = "small" if "small" in found else "hidden"
                 differs = place in kept_apart or any(k in near for k in behind)
                 reasons[cell] = "small" if "small" in found else "difference" if differs else "complementary"
-    _mark_totals(marks, reasons, blocks, kept_apart, min_cell)
-    described = {cell: hidden[key] for cell, key in descriptive_keys.items() if key in hidden}
-    for place_of, mark in described.items():
-        why: Reason = "difference" if descriptive_keys[place_of] in near else "complementary"
-        reasons[place_of] = "small" if mark == "small" else why
-    return Marks(marks, described, reasons, {k: hidden[k] for k in further.cost if k in hidden})
+    return marks, reasons
 
 
 def _add_further(

@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+Entries = tuple[IntArray, IntArray, FloatArray, int]
+"""Rows, columns and values of a sparse matrix, and how many rows it has."""
 LARGE = 50  # what hiding a cell without people costs beyond others: it tells a reader most
 K = TypeVar("K", bound=Hashable)
 Mark = Literal["small", "hidden"]
@@ -112,7 +115,7 @@ class _Table(Generic[K]):
             self.near[cell] = tuple(dict.fromkeys(k for s in self.sums_of.get(cell, ()) for k in s.cells))
         return self.near[cell]
 
-    def cheapest(self, cell: K, hidden: Collection[K]) -> frozenset[K] | None:
+    def cheapest(self, cell: K, hidden: Collection[K]) -> tuple[K, ...] | None:
         """The cells that another table changes, this one among them, at the least cost of cells shown; None if there is
         no such table."""
         names = list(self._reach(cell, hidden))
@@ -123,10 +126,10 @@ class _Table(Generic[K]):
         change = _other_table(a, truth, limits, price, names.index(cell))
         if change is None:
             return None
-        changed = frozenset(k for k, d in zip(names, change, strict=True) if d)
+        changed = tuple(k for k, d in zip(names, change, strict=True) if d)
         for k in changed:
             if k in self.guarded:
-                self.witnesses.setdefault(k, []).append(changed)
+                self.witnesses.setdefault(k, []).append(frozenset(changed))
         return changed
 
     def _price(self, cell: K) -> float:
@@ -141,8 +144,8 @@ class _Table(Generic[K]):
             seen.update(near)
             reach += near
 
-    def _equations(self, names: Sequence[K]) -> tuple[FloatArray, FloatArray, FloatArray, int]:
-        """Rows, columns and signs of the sums, and how many there are; cells that are fixed drop out."""
+    def _equations(self, names: Sequence[K]) -> Entries:
+        """The signs of these cells in the sums; cells that are fixed drop out."""
         column = {k: i for i, k in enumerate(names)}
         rows: dict[frozenset[tuple[int, float]], None] = {}
         for s in dict.fromkeys(s for k in names for s in self.sums_of.get(k, ())):
@@ -155,8 +158,8 @@ class _Table(Generic[K]):
         at = [i for i, r in enumerate(filled) for _ in r]
         entries = [entry for r in filled for entry in r]
         return (
-            np.array(at, dtype=np.float64),
-            np.array([i for i, _ in entries], dtype=np.float64),
+            np.array(at, dtype=np.intp),
+            np.array([i for i, _ in entries], dtype=np.intp),
             np.array([v for _, v in entries], dtype=np.float64),
             len(filled),
         )
@@ -171,11 +174,7 @@ class _Table(Generic[K]):
 
 
 def _other_table(
-    a: tuple[FloatArray, FloatArray, FloatArray, int],
-    truth: FloatArray,
-    limits: tuple[FloatArray, FloatArray],
-    price: FloatArray,
-    c: int,
+    a: Entries, truth: FloatArray, limits: tuple[FloatArray, FloatArray], price: FloatArray, c: int
 ) -> FloatArray | None:
     """The cheapest change in whole numbers, up or down in cell `c`, that keeps all sums; None if there is none.
 
@@ -185,7 +184,7 @@ def _other_table(
     from scipy.sparse import csr_array, hstack
 
     k = len(truth)
-    sums = csr_array((a[2], (a[0].astype(int), a[1].astype(int))), shape=(a[3], k))
+    sums = csr_array((a[2], (a[0], a[1])), shape=(a[3], k))
     constraints = LinearConstraint(hstack([sums, -sums], format="csc"), 0, 0) if a[3] else ()
     room = np.concatenate([limits[1] - truth, truth - limits[0]]).clip(0)
     best: tuple[float, FloatArray] | None = None

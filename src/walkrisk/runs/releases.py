@@ -31,8 +31,8 @@ class Releases:
 def read_releases(folders: Sequence[Path]) -> Releases:
     """The counts that the output folders of earlier runs show.
 
-    Raises UsageFault, all folders together, for what is no finished run, holds exact numbers (which were not to be
-    released) or rounded ones (of which the exact counts are not known).
+    Releases of rounded counts show none exactly. Raises UsageFault, all folders together, for what is no finished run
+    or holds exact numbers, which were not to be released.
     """
     faults: list[str] = []
     blocks: dict[Place, list[Block]] = {}
