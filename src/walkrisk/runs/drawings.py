@@ -14,6 +14,7 @@ from walkrisk.figures.curves import CurvePanel, dose_response_figure
 from walkrisk.figures.flow import FlowGroup, flow_figure
 from walkrisk.figures.forest import ForestCell, ForestRow, forest_figure
 from walkrisk.figures.spoken import listed
+from walkrisk.runs.joint_drawing import joint_drawing
 from walkrisk.studies.study import CurveFigure, ForestFigure, Study
 from walkrisk.tables.cells import in_one_variance
 
@@ -25,6 +26,8 @@ def drawings(study: Study, results: Results, *, flow: tuple[FlowStep, ...], simu
         yield _curves(study, results, declared, simulated)
     for plot in study.forest_figures:
         yield _forest(study, results, plot, simulated)
+    for heat in study.heat_figures:
+        yield joint_drawing(study, results, heat, simulated)
 
 
 def events_analysed(study: Study, results: Results) -> int | None:

@@ -21,12 +21,13 @@ PRESENTATION = tuple(
     for key in (
         "study.title", "study.question", "study.population", "study.exposure_words", "study.outcome_words",
         "study.reference", "study.notes",
-        "columns.*.meaning", "columns.*.unit", "variables.*.label", "variables.*.unit", "variables.*.decimals",
+        "columns.*.meaning", "columns.*.unit", "columns.*.decimals",
+        "variables.*.label", "variables.*.unit", "variables.*.decimals",
         "days.counts.*.label", "days.means.*.label", "days.means.*.unit", "days.means.*.decimals",
         "exclusions.*.reason", "outcomes.*.label", "outcomes.*.event_word", "exposures.*.label", "exposures.*.decimals",
         "models.*.label", "analyses.*.title", "curves.*.title", "standardised.*.title", "comparisons.*.title",
         "attributable.*.title", "substitutions.*.title", "horizons.*.title", "sensitivity.*.*.title",
-        "characteristics.*.title", "tables", "rounding", "curve_figures", "forest_figures",
+        "characteristics.*.title", "tables", "rounding", "curve_figures", "forest_figures", "heat_figures",
         "settings.figure_width",
         "settings.min_cell", "settings.round_counts",  # looked at on their own: what may be published depends on them
     )

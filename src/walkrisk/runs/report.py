@@ -111,8 +111,9 @@ def _results(study: Study, tables: Mapping[str, Table], figures: Mapping[str, Fi
     rest = [t for t in study.tables if t not in main]
     curves = [figures[f.id] for f in study.curve_figures]
     forests = [figures[f.id] for f in study.forest_figures]
+    heats = [figures[f.id] for f in study.heat_figures]
     yield Section(id="section_participants", title="Participants", blocks=(figures["flow"], *first))
-    yield Section(id="section_results", title="Main results", blocks=tuple(tables[t.id] for t in main))
+    yield Section(id="section_results", title="Main results", blocks=(*(tables[t.id] for t in main), *heats))
     yield Section(id="section_dose", title="Dose-response", blocks=tuple(curves))
     further: list[Block] = [*forests, *(tables[t.id] for t in rest)]
     yield Section(id="section_further", title="Strata and sensitivity analyses", blocks=tuple(further))

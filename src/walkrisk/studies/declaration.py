@@ -307,6 +307,7 @@ def _check_outputs(study: Study, known: list[str], faults: Faults) -> None:
     steps = [*(s.id for s in study.exclusions), "included"]
     declared = [c.id for c in study.characteristics] + [t.id for t in study.tables]
     declared += [f.id for f in study.curve_figures] + [f.id for f in study.forest_figures]
+    declared += [f.id for f in study.heat_figures]
     declared += section_table_ids(study)
     differences = _differences(study)
     faults.unique("tables and figures", [*declared, *OWN_IDS])
@@ -346,6 +347,17 @@ def _check_outputs(study: Study, known: list[str], faults: Faults) -> None:
         faults.names(f"forest_figures ({g.id}).analyses", g.analyses, ids, "ratio analysis")
         faults.name(f"forest_figures ({g.id}).model", g.model, study.models, "model")
         faults.names(f"forest_figures ({g.id}).exposures", g.exposures, study.exposures, "exposure")
+    for h in study.heat_figures:
+        ratios = [i for i in ids if i not in differences]
+        faults.name(f"heat_figures ({h.id}).analysis", h.analysis, ratios, "ratio analysis")
+        faults.name(f"heat_figures ({h.id}).model", h.model, study.models, "model")
+        crossed = [e in study.exposures and bool(study.exposures[e].cross) for e in _exposures_of(study, h.analysis)]
+        if crossed not in ([], [True]):
+            faults.add(f"heat_figures ({h.id}).analysis", "a heat map shows one analysis of one crossed exposure.")
+
+
+def _exposures_of(study: Study, analysis: str) -> list[str]:
+    return [e for a in study.analyses if a.id == analysis for e in a.exposures]
 
 
 def _differences(study: Study) -> set[str]:

@@ -49,6 +49,7 @@ class Column:
     missing_codes: tuple[float, ...] = option((), doc="Numbers that mean missing in this column.")
     unit: str = ""
     meaning: str = option("", doc="What the column is, for people.")
+    decimals: int = 1
     labels: Mapping[int, str] = option(factory=dict, doc="Code -> its name.")
     required: bool = option(
         True, doc="Whether the file must have the column; else an absent one is missing for everyone."
@@ -295,6 +296,19 @@ class ForestFigure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeatFigure:
+    """A heat map of joint groups: the categories of one exposure in rows, those of the other in columns."""
+
+    id: Name
+    title: str
+    analysis: Name = option(doc="Id of a ratio analysis of one crossed exposure.")
+    model: Name
+    width: Literal["", "single", "double"] = option(
+        "", doc="One or two columns of a journal; empty is that of [settings]."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InOrder:
     """A check of the data: of two columns, the later must not come before the earlier."""
 
@@ -333,3 +347,4 @@ class Study:
     rounding: Rounding = option(factory=Rounding)
     curve_figures: tuple[CurveFigure, ...] = ()
     forest_figures: tuple[ForestFigure, ...] = ()
+    heat_figures: tuple[HeatFigure, ...] = ()
