@@ -20,6 +20,7 @@ from walkrisk.errors import UsageFault
 from walkrisk.studies.declaration import study_from
 from walkrisk.studies.draft_days import families
 from walkrisk.studies.guesses import guess, guesses, plain_names, round_above, round_limits
+from walkrisk.studies.names import variables_of
 from walkrisk.studies.roles import Wishes, resolve
 from walkrisk.studies.toml_text import key, quoted
 
@@ -181,6 +182,14 @@ def test_a_number_of_days_is_no_code() -> None:
     raw = RawColumn(np.repeat([3.0, 4.0, 5.0, 6.0, 7.0], 20), "numbers")
     assert guess(profile("days", raw, label="Valid accelerometer days"), "days", 100).kind == "integer"
     assert guess(profile("area", raw, label="Area of residence"), "area", 100).kind == "code"
+
+
+def test_means_of_narrow_numbers_have_decimals_enough(people: pd.DataFrame, tmp_path: Path) -> None:
+    as_dta(people.assign(met=people["walk"] / 200 + 2.5), tmp_path / "p.dta")
+    declared = tomllib.loads(drafted(tmp_path, tmp_path / "p.dta", "--exposure", "met"))
+    assert {name: c.get("decimals", 1) for name, c in declared["columns"].items()}["met"] == 2
+    variables = variables_of(study_from(declared))
+    assert (variables["met"].decimals, variables["walk"].decimals) == (2, 1)
 
 
 def test_two_exposures_are_named_in_sentences(people: pd.DataFrame, tmp_path: Path) -> None:

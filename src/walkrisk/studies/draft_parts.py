@@ -122,6 +122,7 @@ def column_content(c: Guess, *, identity: bool = False) -> dict[str, Value]:
         "missing_codes": c.missing_codes,
         "unit": c.unit,
         "meaning": c.meaning,
+        "decimals": c.decimals if c.decimals > 1 else 0,
     }
     if c.minimum is not None and c.maximum is not None:
         out |= {"minimum": c.minimum, "maximum": c.maximum}
@@ -130,7 +131,7 @@ def column_content(c: Guess, *, identity: bool = False) -> dict[str, Value]:
 
 def column_notes(c: Guess) -> dict[str, str]:
     """What is said behind the keys of a column's table."""
-    notes = {"missing_codes": "a guess: correct it where such a number is an answer"}
+    notes = {"missing_codes": "a guess: correct it where such a number is an answer", "decimals": "of means in tables"}
     if c.rare:
         notes["categories"] = "few people have some of these: think before you publish this file"
     elif c.kind == "category":

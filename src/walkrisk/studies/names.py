@@ -12,7 +12,7 @@ def source_variables(study: Study) -> dict[str, Variable]:
     out = {}
     for name, c in study.columns.items():
         levels = dict(c.labels) or (dict(enumerate(c.categories, start=1)) if c.kind == "category" else None)
-        out[name] = Variable(name, c.meaning or name, c.unit, levels)
+        out[name] = Variable(name, c.meaning or name, c.unit, levels, c.decimals)
     return out
 
 
