@@ -74,6 +74,14 @@ def cuts(*values: float, name: str = "p", analysis: str = "main", exposure: str 
 def test_quantile_groups_hold_their_upper_limit() -> None:
     assert category_labels(cuts(73.557, 97.365, 125.653), 0) == ("≤74", ">74 to 97", ">97 to 126", ">126")
     assert "lower group" in rounding_note(cuts(73.557))
+    assert "rounded" in rounding_note(cuts(73.557))
+
+
+def test_whole_numbers_are_in_the_group_that_is_printed() -> None:
+    assert category_labels(cuts(5089.0, 6674.5), 0, whole=True) == ("≤5089", ">5089 to 6674", ">6674")
+    assert category_labels(cuts(2.5), 1, whole=True) == ("≤2.5", ">2.5")
+    assert category_labels(cuts(2.5, name="limit"), 0, whole=True) == ("<2.5", "≥2.5")
+    assert "rounded" not in rounding_note(cuts(6674.5), whole=True)
 
 
 def test_fixed_limits_are_exact_and_belong_above() -> None:
@@ -379,7 +387,7 @@ def test_flow_and_tests() -> None:
     tests = p_value_table(
         [row], exposures={"dose": "Dose"}, models={"adjusted": "Adjusted"}, variance="HC0", modifiers={"sex": "Sex"}
     )
-    assert tests.rows[0].cells == ("Interaction", "Dose", "Sex", "Adjusted", "likelihood ratio", "5.43", ".14")
+    assert tests.rows[0].cells == ("Interaction", "Dose", "Sex", "Adjusted", "Likelihood ratio", "5.43", ".14")
 
 
 def test_labels_of_categories_go_by_their_number_whatever_the_order_of_rows() -> None:

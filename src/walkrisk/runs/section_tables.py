@@ -144,7 +144,8 @@ class SectionTables:
             return Modifier(id=name, label=self._label(name), levels=dict(zip(levels, levels, strict=True)))
         label = self.base.exposures[name]
         levels = list(category_names(self.study, name))
-        texts = category_labels(cuts_of(self.base.results.cutpoints, x.analysis, name), label.decimals)
+        cuts = cuts_of(self.base.results.cutpoints, x.analysis, name)
+        texts = category_labels(cuts, label.decimals, whole=label.whole)
         named = dict(zip(levels, texts if len(texts) == len(levels) else levels, strict=True))
         return Modifier(id=name, label=label.label, levels=named)
 

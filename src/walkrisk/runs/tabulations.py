@@ -12,7 +12,7 @@ from walkrisk.estimates.results import Results
 from walkrisk.runs.section_tables import SectionTables
 from walkrisk.studies.kinds import section_table_ids
 from walkrisk.studies.names import variables_of
-from walkrisk.studies.study import Characteristics, RatioAnalysis, RatioTable, Study, Trend
+from walkrisk.studies.study import Characteristics, Exposure, RatioAnalysis, RatioTable, Study, Trend
 from walkrisk.tables.categories import ExposureLabel, category_labels, cuts_of, rounding_note
 from walkrisk.tables.cells import Guard
 from walkrisk.tables.characteristics import characteristics_table
@@ -42,13 +42,25 @@ def tabulation(study: Study, results: Results, *, simulated: bool, marks: Marks 
     k = study.settings.min_cell
     marks = marks or count_marks(results.estimates, results.characteristics, min_cell=k)
     exposures = {
-        name: ExposureLabel(id=name, label=e.label or name, unit=e.unit, decimals=e.decimals, cross=e.cross)
+        name: ExposureLabel(
+            id=name,
+            label=e.label or name,
+            unit=e.unit,
+            decimals=e.decimals,
+            cross=e.cross,
+            whole=_whole(study, e),
+        )
         for name, e in study.exposures.items()
     }
     return Tabulation(
         study, results, simulated, variables_of(study), exposures,
         marks.ratio, marks.characteristic,
     )  # fmt: skip
+
+
+def _whole(study: Study, e: Exposure) -> bool:
+    column = study.columns.get(e.variable or "")
+    return column is not None and column.kind == "integer" and e.winsorise_percentile is None
 
 
 def numbers(study: Study) -> dict[str, str]:
@@ -152,8 +164,9 @@ def _characteristics(made: Tabulation, declared: Characteristics) -> Table:
         exposure = made.exposures[declared.by_exposure]
         cuts = next((c for a in made.study.analyses if (c := cuts_of(made.results.cutpoints, a.id, exposure.id))), ())
         names = [c.group for c in made.results.characteristics if c.table == declared.id and c.statistic == "n"]
-        span, note = exposure.heading, rounding_note(cuts)
-        labels = {n: f"{n} ({text})" for n, text in zip(names, category_labels(cuts, exposure.decimals), strict=False)}
+        span, note = exposure.heading, rounding_note(cuts, whole=exposure.whole)
+        texts = category_labels(cuts, exposure.decimals, whole=exposure.whole)
+        labels = {n: f"{n} ({text})" for n, text in zip(names, texts, strict=False)}
     return characteristics_table(
         declared.id,
         declared.title,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,14 @@ MOST_DECIMALS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExposureLabel:
-    """How tables name an exposure; `cross` holds the two exposures of joint groups."""
+    """How tables name an exposure; `cross` holds the two of joint groups, a `whole` one takes whole numbers alone."""
 
     id: str
     label: str
     unit: str = ""
     decimals: int = 1
     cross: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def heading(self) -> str:
@@ -41,16 +43,19 @@ def are_limits(cuts: Sequence[CutPoint]) -> bool:
     return any(c.cut.startswith("limit") for c in cuts)
 
 
-def category_labels(cuts: Sequence[CutPoint], decimals: int) -> tuple[str, ...]:
+def category_labels(cuts: Sequence[CutPoint], decimals: int, *, whole: bool = False) -> tuple[str, ...]:
     """One label a category.
 
     Quantile groups hold a value equal to their upper cut: "≤74", ">74 to 97", ">97". Fixed limits belong above:
-    "<78", "78 to <101", "≥101". Decimals are added where cuts would look alike or a fixed limit would be rounded.
+    "<78", "78 to <101", "≥101". Decimals are added where cuts would look alike or a fixed limit would be rounded. A cut
+    between two `whole` numbers is printed as the lower one, so that the groups are exactly as printed.
     """
     values = [c.value for c in cuts]
     if not values:
         return ()
     exact = are_limits(cuts)
+    if whole and not exact and not decimals:
+        values = [float(math.floor(v)) for v in values]
     shown = next(
         (s for d in range(decimals, MOST_DECIMALS + 1) if _fit(s := [fixed(v, d) for v in values], values, exact)), None
     )
@@ -66,14 +71,21 @@ def _fit(texts: Sequence[str], values: Sequence[float], exact: bool) -> bool:
     return numbers == list(values) if exact else len(set(texts)) == len(set(values))
 
 
-def rounding_note(cuts: Sequence[CutPoint]) -> str:
-    """The footnote on limits; empty for fixed limits, which are printed exactly."""
+def rounding_note(cuts: Sequence[CutPoint], *, whole: bool = False) -> str:
+    """The footnote on limits; empty for fixed limits. Both these and limits of `whole` numbers are printed exactly."""
     if not cuts or are_limits(cuts):
         return ""
-    return (
-        "Groups are quantiles of the sample analysed, cut at unrounded values; limits are printed rounded. "
-        "A value equal to a limit belongs to the lower group."
-    )
+    rounded = "" if whole else ", cut at unrounded values; limits are printed rounded"
+    return f"Groups are quantiles of the sample analysed{rounded}. A value equal to a limit belongs to the lower group."
+
+
+def limits_note(
+    cutpoints: Sequence[CutPoint], analysis: str, exposure: ExposureLabel, exposures: Mapping[str, ExposureLabel]
+) -> str:
+    """The footnote on the limits of an exposure's categories in an analysis; of joint groups, on those of either."""
+    sides = [exposures[name] for name in exposure.cross] or [exposure]
+    notes = {rounding_note(cuts_of(cutpoints, analysis, e.id), whole=e.whole) for e in sides} - {""}
+    return max(notes, key=len, default="")
 
 
 def level_names(
@@ -92,7 +104,7 @@ def level_names(
             level: tuple(text for part, names in zip(level.split("/"), named, strict=True) for text in names[part])
             for level in levels
         }
-    labels = category_labels(cuts_of(cutpoints, analysis, exposure.id), exposure.decimals)
+    labels = category_labels(cuts_of(cutpoints, analysis, exposure.id), exposure.decimals, whole=exposure.whole)
     ranks = {level: _rank(level) for level in levels}
     if not all(1 <= rank <= len(labels) for rank in ranks.values()):
         return {level: (level,) for level in levels}

@@ -14,9 +14,9 @@ from walkrisk.tables.table import Head, Row, Table
 
 TESTS = {"p_trend": "Trend", "p_interaction": "Interaction", "p_nonlinearity": "Non-linearity"}
 SCORES = {
-    "quartile_median": "category median",
-    "quartile_score": "category number",
-    "continuous": "the exposure itself",
+    "quartile_median": "Category median",
+    "quartile_score": "Category number",
+    "continuous": "The exposure itself",
 }
 
 
@@ -90,8 +90,8 @@ def p_value_table(
                 exposures.get(e.exposure, e.exposure),
                 names.get(about := e.stratum or e.level or e.analysis, about),
                 models.get(e.model, e.model),
-                "Wald" if e.method != "likelihood_ratio" else "likelihood ratio",
-                "" if e.estimand == "p_trend" else fixed(e.estimate, 2),
+                "Wald" if e.method != "likelihood_ratio" else "Likelihood ratio",
+                "–" if e.estimand == "p_trend" else fixed(e.estimate, 2),
                 rounding.p(e.p_value),
             )
         )

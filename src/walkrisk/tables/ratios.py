@@ -16,7 +16,7 @@ from walkrisk.estimates.numbers import JAMA, Rounding, ratio
 from walkrisk.estimates.results import Diagnostic, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import Mark
-from walkrisk.tables.categories import ExposureLabel, cuts_of, level_names, rounding_note
+from walkrisk.tables.categories import ExposureLabel, level_names, limits_note
 from walkrisk.tables.cells import ABSENT, NOT_FITTED, Guard, difference, in_one_variance, why_not
 from walkrisk.tables.table import Head, Row, Table
 
@@ -173,8 +173,7 @@ class _Maker:
         return f" ({', '.join(SHORT[k] for k in sorted(kinds))})" if len(self.estimands) > 1 and kinds else ""
 
     def _limits_note(self, analysis: str, label: ExposureLabel) -> str:
-        names = label.cross or (label.id,)
-        return next((n for e in names if (n := rounding_note(cuts_of(self.results.cutpoints, analysis, e)))), "")
+        return limits_note(self.results.cutpoints, analysis, label, self.exposures)
 
     def _strata(self, analysis: str, exposure: str) -> list[str]:
         rows: tuple[Diagnostic | Estimate, ...] = (*self.results.diagnostics, *self.results.estimates)

@@ -9,7 +9,7 @@ from walkrisk.estimates.disclosure import NOT_REPORTED, suppression_note
 from walkrisk.estimates.numbers import JAMA, Rounding
 from walkrisk.estimates.results import Results
 from walkrisk.estimates.rows import Estimate
-from walkrisk.tables.categories import ExposureLabel, cuts_of, level_names, rounding_note
+from walkrisk.tables.categories import ExposureLabel, level_names, limits_note
 from walkrisk.tables.cells import ABSENT, NOT_FITTED, Guard, difference, in_one_variance, needed, percent, why_not
 from walkrisk.tables.ratios import ModelColumn
 from walkrisk.tables.table import Head, Row, Table
@@ -93,8 +93,7 @@ class Shown:
     def limits_note(self, exposure: str) -> str:
         """The footnote on the limits of an exposure's categories."""
         label = self.exposures[exposure]
-        notes = (rounding_note(cuts_of(self.results.cutpoints, self.analysis, e)) for e in label.cross or (label.id,))
-        return next((n for n in notes if n), "")
+        return limits_note(self.results.cutpoints, self.analysis, label, self.exposures)
 
     def suppression(self) -> str:
         """The footnote on counts that are not shown."""
