@@ -12,10 +12,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help reproduce sensitivity test check fix docs lock clean
+.PHONY: help install reproduce sensitivity test check fix docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: .venv/.ready ## set up .venv, and no more (reproduce and test do it too)
 
 reproduce: .venv/.ready ## the reference study on the simulated extract (ARGS="--data EXTRACT" for your own), with its report
 	$(BIN)/walkrisk reproduce --out "$(OUT)" $(ARGS)

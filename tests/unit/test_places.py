@@ -166,7 +166,7 @@ def test_an_analysis_that_nothing_shows_is_named(tmp_path: Path, capsys: pytest.
     (tmp_path / "s.toml").write_text(MINIMAL.read_text(encoding="utf-8") + hidden, encoding="utf-8")
     assert main(["check", str(tmp_path / "s.toml")]) == 0
     said = capsys.readouterr().out
-    assert "in estimates.csv only, as no [[tables]] or [[forest_figures]] names it: by_sex\n" in said
+    assert "in estimates.csv only, as no [[tables]] or figure names it: by_sex\n" in said
     (sentence,) = variations(load_study(tmp_path / "s.toml"))
     assert sentence.endswith("; its ratios are in estimates.csv, in no table or figure.")
 

@@ -109,7 +109,7 @@ def planned(study: Study) -> Iterator[str]:
     yield f"  tables: {_first(tables) or 'none declared'}"
     yield f"  figures: {_first(['flow', *figures])}"
     if hidden := without_display(study):
-        yield f"  in estimates.csv only, as no [[tables]] or [[forest_figures]] names it: {_first(hidden)}"
+        yield f"  in estimates.csv only, as no [[tables]] or figure names it: {_first(hidden)}"
 
 
 def _analysis(study: Study, a: RatioAnalysis) -> str:

@@ -63,8 +63,9 @@ def section_table_ids(study: Study) -> list[str]:
 
 
 def without_display(study: Study) -> list[str]:
-    """Ids of the ratio analyses that stand in no declared table, no forest plot and no line of the summary."""
+    """Ids of the ratio analyses that stand in no declared table or figure and in no line of the summary."""
     shown = {i for t in study.tables for i in t.analysis} | {i for f in study.forest_figures for i in f.analyses}
+    shown |= {h.analysis for h in study.heat_figures}
     if declares_any(study.sensitivity):
         variants = (a for a in study.analyses if a.group == "sensitivity")
         shown |= {a.id for a in variants if a.form == "categories" and not a.stratify}
