@@ -380,7 +380,7 @@ def test_words_are_whole_sentences_and_not_many() -> None:
     ]
     figure = panel_figure([Panel(title=f"{LONG} {i}", x_label="x", y_label="y", marks=marks) for i in range(2)])
     assert figure.alt.count("A line of") == 4  # the first two of each panel, where there is no room for all
-    assert len(figure.alt) <= 560
+    assert len(figure.alt) <= 500
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -12,7 +12,7 @@ from walkrisk.estimates.numbers import Rounding
 from walkrisk.estimates.results import Point, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.render import Figure, Width, words_of
-from walkrisk.figures.spoken import listed
+from walkrisk.figures.spoken import listed, shortened
 from walkrisk.studies.kinds import category_names
 from walkrisk.studies.study import RatioAnalysis, Study
 from walkrisk.tables.categories import ExposureLabel, level_names
@@ -33,6 +33,9 @@ GROUPS = (
 )
 
 
+_ABOUT = 90  # characters of what a figure is about, at most
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
     """A figure with what stands below it, and what it is `about` where the figure itself does not say so."""
@@ -46,7 +49,7 @@ class Drawing:
     @property
     def alt(self) -> str:
         """What a reader is told who cannot see it: its parts, axes and main numbers."""
-        return f"{self.about} {words_of(self.figure)}".strip()
+        return f"{shortened(self.about, _ABOUT)} {words_of(self.figure)}".strip()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from walkrisk.figures.panels import Mark, Panel
     from walkrisk.figures.specification import DecisionRows
 
-MOST = 560  # characters
+MOST = 500  # characters
 _MOST_NAMES, _LONGEST = 4, 45
 
 
@@ -46,9 +46,9 @@ def listed(names: Sequence[str], most: int = _MOST_NAMES) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
 
 
-def shortened(name: str) -> str:
+def shortened(name: str, most: int = _LONGEST) -> str:
     """A name cut at a space where it is long."""
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1].rpartition(' ')[0]} …"
+    return name if len(name) <= most else f"{name[: most - 1].rpartition(' ')[0]} …"
 
 
 def number(value: float) -> str:
