@@ -107,6 +107,9 @@ def cut_on_paper(page: Any) -> list[str]:
             if not on:
                 faults.append(f"{figure['id']}: cut or missing: {' | '.join(row)[:120]}")
             where |= {on[0]} if len(on) == 1 else set()
+        title, first = bare(figure["title"]), [bare(cell) for cell in figure["rows"][0] if cell]
+        if not any(title in text and all(cell in text for cell in first) for text in texts):
+            faults.append(f"{figure['id']}: nothing but its title on a sheet")
         head = [bare(cell) for cell in figure["head"] if cell]
         faults += [
             f"{figure['id']}: no heads on sheet {i + 1}" for i in where if not all(cell in texts[i] for cell in head)
@@ -117,12 +120,14 @@ def cut_on_paper(page: Any) -> list[str]:
 FIGURES = """() => [...document.querySelectorAll("main figure")].map((figure) => {
   const cells = (row) => [...row.cells].map((c) => c.innerText.trim());
   const table = figure.querySelector("table"), svg = figure.querySelector("svg");
+  const named = [...figure.querySelector("caption, figcaption").childNodes];
+  const title = named.filter((n) => n.nodeType === Node.TEXT_NODE).map((n) => n.data).join("").trim();
   return {
     id: figure.id,
+    title,
     head: table ? [...table.tHead.rows].flatMap(cells) : [],
     rows: table ? [...table.tBodies].flatMap((b) => [...b.rows].map(cells))
-      : [[figure.querySelector("figcaption").firstChild.textContent,
-          ...[...svg.querySelectorAll("text")].map((t) => t.textContent.trim())]],
+      : [[title, ...[...svg.querySelectorAll("text")].map((t) => t.textContent.trim())]],
   };
 })"""
 

@@ -77,6 +77,7 @@ BREAKS = [
     (cut_on_paper, "strobe: cut or missing", style(ROWS)),
     (cut_on_paper, "figure_forest: cut or missing", style(f"figure.drawn {{ break-inside: auto !important }} {TALL}")),
     (cut_on_paper, "no heads", style("thead { display: table-row-group !important }")),
+    (cut_on_paper, "nothing but its title", style("#strobe tbody { break-before: page !important }")),
     (too_wide_for_paper, "beyond", style("table { min-width: 300mm }")),
     (dark_on_paper, "rgb", style(":root { --paper: #000 !important }")),
 ]
