@@ -303,10 +303,6 @@ def published_text(path: Path) -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8-sig")}
 
 
-def _hash_of(path: Path) -> str:
-    return sha256(path.read_bytes())
-
-
 def texts_in(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
     """The texts of those of the named files that are there."""
     return {n: (folder / n).read_text(encoding="utf-8") for n in names if (folder / n).is_file()}
