@@ -26,6 +26,7 @@ SCHEMA_IDENTIFIER = r"[A-Za-z_\u00C0-\uFFFF][A-Za-z0-9_\u00C0-\uFFFF]{0,63}"
 LONGEST_TEXT = 500
 LARGEST_FILE = 1_000_000
 MOST_SUGGESTIONS = 100
+FEWEST_LETTERS = 3  # of a word that a suggestion begins with
 
 
 Name = Annotated[str, "identifier"]
@@ -143,9 +144,15 @@ def _scalar(hint: Any, raw: object, where: str, faults: list[str]) -> Any:
     if hint == Name:
         if isinstance(raw, str) and IDENTIFIER.fullmatch(raw):
             return raw
+        dotted = isinstance(raw, str) and re.fullmatch(r"\w+(\.\w+)+", raw)
+        way_out = (
+            "a column goes by the name in [columns.NAME] here; the file's own stands under its `from`."
+            if dotted
+            else "nothing in a declaration is evaluated, so derive what you need under [variables]."
+        )
         faults.append(
             f"{where}: must be the plain name of a column or variable (up to 64 letters, digits, underscores), "
-            f"got {_show(raw)}; nothing in a declaration is evaluated, so derive what you need under [variables]."
+            f"got {_show(raw)}; {way_out}"
         )
     elif hint is float:
         if isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw):
@@ -253,12 +260,14 @@ def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def suggest(word: str, known: Any) -> str:
-    """ "; did you mean X?" for a misspelt word, or nothing."""
+    """ "; did you mean X?" for a word misspelt or cut short, or nothing."""
     return _suggest(word, known)
 
 
 def _suggest(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, [str(k) for k in known], n=1)
+    names = [str(k) for k in known]
+    begun = [n for n in names if len(word) >= FEWEST_LETTERS and n.casefold().startswith(word.casefold())]
+    close = difflib.get_close_matches(word, names, n=1) or (begun if len(begun) == 1 else [])
     return f"; did you mean {close[0]}?" if close else ""
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import jsonschema
 import pytest
 
-from walkrisk.declarations import Name, as_table, build, json_schema, option
+from walkrisk.declarations import Name, as_table, build, json_schema, option, suggest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +142,17 @@ def test_an_expression_is_no_name(code: str) -> None:
     (fault,) = faults
     assert fault.startswith("from: must be the plain name of a column or variable")
     assert "nothing in a declaration is evaluated" in fault
+
+
+def test_the_name_a_column_has_in_the_file_is_led_to_the_one_declared() -> None:
+    _, (fault,) = built({"title": "t", "from": "age.years"})
+    assert "a column goes by the name in [columns.NAME] here" in fault
+
+
+def test_a_word_misspelt_or_cut_short_leads_to_the_one_that_is_there() -> None:
+    assert suggest("agge", ["age", "sex"]) == "; did you mean age?"
+    assert suggest("age", ["age.years", "sex"]) == "; did you mean age.years?"
+    assert suggest("age", ["age.2000", "age.2010", "sex"]) == "", "either could be meant"
 
 
 def test_all_faults_come_together() -> None:

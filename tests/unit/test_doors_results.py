@@ -51,3 +51,4 @@ def test_warnings_are_raised_once_each_and_kept() -> None:
         found = risk_ratios(data, outcome="event", exposure=categories("sex"), covariates=["age"])
     assert sorted(str(w.message) for w in caught) == sorted(found.warnings)
     assert "10 of 300 rows" in found.warnings[0]
+    assert {w.filename for w in caught} == {__file__}, "the line of the caller is named"

@@ -425,6 +425,7 @@ def test_files_that_are_not_what_their_name_says(tmp_path, name, data, sentence)
 
 def test_what_is_no_file_of_a_known_kind_is_a_usage_fault(tmp_path):
     (tmp_path / "x.xlsx").write_bytes(b"PK")
+    (tmp_path / "x.RDS").write_bytes(b"X")
     (tmp_path / "x.dta").mkdir()
     os.mkfifo(tmp_path / "x.sav")
     for name, sentence in (
@@ -432,6 +433,7 @@ def test_what_is_no_file_of_a_known_kind_is_a_usage_fault(tmp_path):
         ("x.dta", "is a folder"),
         ("x.sav", "not a regular file"),
         ("x.xlsx", "it reads .dta, .sav, .parquet, .csv, .tsv, .csv.gz"),
+        ("x.RDS", r"write\.csv\("),
     ):
         with pytest.raises(UsageFault, match=sentence):
             read_extract(tmp_path / name, CONTRACTS)

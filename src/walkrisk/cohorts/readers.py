@@ -59,6 +59,13 @@ _KNOWN_AS = {
     "Parquet": ("a Parquet file", ".parquet"),
     "gzip": ("a gzip-compressed file", ".csv.gz"),
 }
+_INSTEAD = {
+    ".rds": 'Write it from R with write.csv(data, "data.csv", row.names = FALSE).',
+    ".rdata": 'Write it from R with write.csv(data, "data.csv", row.names = FALSE).',
+    ".xlsx": "Save the sheet as .csv.",
+    ".xls": "Save the sheet as .csv.",
+    ".sas7bdat": "Write it from SAS with proc export as .csv or .dta.",
+}
 _DAY_S = 86_400.0
 
 
@@ -139,7 +146,8 @@ def _suffix(path: Path) -> str:
         raise UsageFault(f"{path.name} is not a regular file; give a file.")
     if suffix not in _SUFFIXES:
         known = ", ".join(_SUFFIXES)
-        raise UsageFault(f"{path.name} has a suffix walkrisk does not read; it reads {known}.")
+        said = f"{path.name} has a suffix walkrisk does not read; it reads {known}. {_INSTEAD.get(suffix, '')}"
+        raise UsageFault(said.rstrip())
     return suffix
 
 

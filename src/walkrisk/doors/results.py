@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -158,10 +159,18 @@ def estimates(
     shown = tuple(_finite(row) for row in rows)
     sentences = tuple(dict.fromkeys([*said, *(fit.warnings if fit else ())]))
     for text in sentences:
-        warnings.warn(text, WalkriskWarning, stacklevel=3)
+        warnings.warn(text, WalkriskWarning, stacklevel=_of_the_caller())
     return Estimates(
         rows=shown, fit=fit, curve=tuple(curve), warnings=sentences, tried=tuple(tried), details=details or {}
     )
+
+
+def _of_the_caller() -> int:
+    """The stack level, seen from who calls this, of the first line outside walkrisk."""
+    frame, level = inspect.currentframe(), 0
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == "walkrisk":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 ROUNDING = 1e-8
