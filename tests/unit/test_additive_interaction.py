@@ -269,7 +269,9 @@ def test_preventive_exposures_are_recoded_beside_the_declared() -> None:
     assert made.declared[0].preventive
     assert made.recoded is not None
     assert made.recoded_reference == "1/1"
+    assert "against 0/0" in made.sentence
     assert "1/1" in made.sentence
+    assert "preventive" not in made.sentence, "each measure says that itself"
     (recoded,) = made.recoded
     assert (recoded.first_level, recoded.second_level, recoded.reference) == ("0", "0", "1/1")
     assert [r.estimate for r in recoded.ratios] == pytest.approx([3.0, 2.0, 4.0])

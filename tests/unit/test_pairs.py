@@ -17,8 +17,9 @@ from walkrisk.estimates.pairs import (
     pair_counts,
     pair_estimates,
 )
-from walkrisk.estimates.results import Diagnostic
+from walkrisk.estimates.results import Diagnostic, Results
 from walkrisk.estimates.rows import Estimate
+from walkrisk.runs.stages import fits
 
 
 def ratio(estimate: float | None = 0.8, *, level: str = "Q2", variance: str = "HC0", **other: object) -> Estimate:
@@ -200,6 +201,18 @@ def test_the_size_of_a_block_is_that_of_its_fits() -> None:
     hidden = replace(fit, n=None, events=None)
     assert fitted_counts([hidden, fit, replace(fit, n=299)]) == {("main", "volume", ""): (300, 60)}
     assert fitted_counts([hidden]) == {}
+
+
+def test_the_fits_that_differ_are_counted_in_words() -> None:
+    fit = Diagnostic(
+        analysis="main", exposure="volume", stratum="", model="crude", method="", n=300, events=60, parameters=4,
+        converged=True, iterations=3, boundary=False, max_fitted_risk=None, log_likelihood=None, warnings="",
+    )  # fmt: skip
+    none = Results(estimates=(), curves=(), flow=(), cutpoints=(), characteristics=(), diagnostics=(), histograms=())
+    two = replace(none, diagnostics=(fit, replace(fit, model="adjusted")))
+    other = replace(none, diagnostics=(fit, replace(fit, model="adjusted", parameters=5)))
+    assert fits(two, other).words == ("Of 2 fits, 1 differs in the number of parameters.",)
+    assert fits(two, two).words == ("The same 2 fits.",)
 
 
 def test_a_count_pair_says_whether_it_is_known() -> None:

@@ -96,8 +96,8 @@ def with_recoding(joint: JointEffects, *, conf_level: float = 0.95) -> WithRecod
     if lowest == (0, 0) or not any(row.preventive for row in declared):
         return WithRecoding(declared=declared, recoded=None, recoded_reference="", sentence="")
     sentence = (
-        f"An exposure is preventive against the declared reference {_label(joint, (0, 0))}; beside the declared "
-        f"measures stand those with the level of lowest risk, {label}, as reference."
+        f"Beside the declared measures, against {_label(joint, (0, 0))}, stand those with the level of lowest risk, "
+        f"{label}, as reference."
     )
     recoded = additive_interaction(joint, reference=lowest, conf_level=conf_level)
     return WithRecoding(declared=declared, recoded=recoded, recoded_reference=label, sentence=sentence)

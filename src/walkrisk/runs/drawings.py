@@ -58,7 +58,7 @@ def _flow(study: Study, results: Results, flow: tuple[FlowStep, ...], simulated:
         simulated=simulated,
         min_cell=study.settings.min_cell,
         width=study.settings.figure_width,
-        start_word="Participants in the extract",
+        start_word="Participants in the data",
         analysed_word="Analytic sample",
         groups=_groups(study, results),
         groups_word=_grouped_by(study),

@@ -74,9 +74,9 @@ class Run:
             f"{analysed} people analysed, {len(fits)} models fitted, {len(self.results.estimates)} estimates."
         ]
         if failed:
-            lines.append(f"{failed} models gave no estimate; diagnostics.csv says why.")
+            lines.append(f"{failed} model{'s' * (failed > 1)} gave no estimate; diagnostics.csv says why.")
         elif noted:
-            lines.append(f"{noted} models carry a remark in diagnostics.csv.")
+            lines.append(f"{noted} {'model carries' if noted == 1 else 'models carry'} a remark in diagnostics.csv.")
         if self.out is not None:
             lines.append(f"Results are in {self.out}.")
         return "\n".join(lines)

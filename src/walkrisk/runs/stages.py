@@ -215,13 +215,13 @@ def fits(a: Results, b: Results) -> Stage:
     said: Mapping[str, int] = {
         what: sum(getattr(x, name) != getattr(y, name) for x, y in both)
         for name, what in (
-            ("converged", "whether they converged"),
-            ("boundary", "whether they lie on the boundary"),
-            ("parameters", "their number of parameters"),
-            ("warnings", "their remarks"),
+            ("converged", "convergence"),
+            ("boundary", "lying on the boundary"),
+            ("parameters", "the number of parameters"),
+            ("warnings", "remarks"),
         )
     }
-    apart = [f"{n} differ in {what}" for what, n in said.items() if n]
+    apart = [f"{n} differ{'s' * (n == 1)} in {what}" for what, n in said.items() if n]
     alone = len(ours) + len(theirs) - 2 * len(both)
     words = [f"Of {len(both)} fits, {', '.join(apart)}."] if apart else [f"The same {len(both)} fits."]
     words += [f"{alone} are in one of the two only."] if alone else []
