@@ -255,8 +255,16 @@ def test_wrapped_lines_fit_and_lose_nothing() -> None:
     with styled():
         lines = wrap(f"{LONG} {'x' * 60}", 1.5)
         assert all(text_width(line) <= 1.5 for line in lines)
-    assert "".join(lines).replace(" ", "") == f"{LONG}{'x' * 60}".replace(" ", "")
+    kept = str.maketrans("", "", " -")
+    assert "".join(lines).translate(kept) == f"{LONG}{'x' * 60}".translate(kept)
     assert wrap("", 1.0) == []
+
+
+def test_a_word_is_broken_with_a_hyphen_and_leaves_three_letters_or_more() -> None:
+    with styled():
+        room = text_width("secondar")
+        assert wrap("Upper secondary", room) == ["Upper", "second-", "ary"]
+        assert wrap("1234567890", text_width("12345")) == ["12345", "67890"]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ STAMP_IN = 0.21
 _DPI = 300
 
 TITLE_PT, TEXT_PT, SMALL_PT = 9.0, 8.0, 7.0
+FEWEST_LETTERS = 3  # of a broken word on its last line
 
 # Okabe and Ito's colours, which stay apart in colour-blind eyes, and greys.
 BLUE = "#0072B2"
@@ -229,7 +230,8 @@ def text_width(text: str, size: float = TEXT_PT, bold: bool = False) -> float:
 
 
 def wrap(text: str, width_in: float, size: float = TEXT_PT, bold: bool = False) -> list[str]:
-    """Text broken at spaces into lines of at most `width_in` inches; a word longer than a line is broken too."""
+    """Text broken at spaces into lines of at most `width_in` inches; a word longer than a line is broken too, between
+    letters with a hyphen."""
     lines: list[str] = []
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines else word
@@ -239,9 +241,11 @@ def wrap(text: str, width_in: float, size: float = TEXT_PT, bold: bool = False) 
         lines.append(word)
         while len(lines[-1]) > 1 and text_width(lines[-1], size, bold) > width_in:
             whole = lines[-1]
-            fits = [i for i in range(2, len(whole)) if text_width(whole[:i], size, bold) <= width_in]
-            end = max(fits, default=1)
-            lines[-1:] = [whole[:end], whole[end:]]
+            starts = [(i, whole[:i] + "-" * whole[i - 1 : i + 1].isalpha()) for i in range(2, len(whole))]
+            fits = [(i, start) for i, start in starts if text_width(start, size, bold) <= width_in]
+            several = [fit for fit in fits if len(whole) - fit[0] >= FEWEST_LETTERS]
+            end, start = max(several or fits, default=(1, whole[:1]))
+            lines[-1:] = [start, whole[end:]]
     return [line for line in lines if line]
 
 
