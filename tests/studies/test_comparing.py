@@ -17,7 +17,7 @@ import pytest
 import walkrisk
 from walkrisk import Comparison, Run, compare, verify
 from walkrisk.errors import StudyFault, UsageFault
-from walkrisk.runs.declared_differences import declared_differences
+from walkrisk.runs.declared_differences import declared_differences, key_list
 from walkrisk.runs.run import write
 
 Command = Callable[..., Any]
@@ -376,6 +376,15 @@ def test_differences_of_declarations_are_named_by_key() -> None:
         ("list[q].v", "[1, 2]", "[1, 3]"),
         ("gone", "z", ""),
     ]
+
+
+def test_what_one_declaration_has_alone_is_named_and_not_copied() -> None:
+    a = {"steps": [{"id": "p", "v": 1}, {"id": "q", "v": 2}], "more": [{"id": "x", "v": [1, 2]}]}
+    b = {"steps": [{"id": "q", "v": 2}]}
+    found = declared_differences(a, b)
+    assert [(d.key, d.a, d.b) for d in found] == [("steps[p]", "declared", ""), ("more", "1 declared", "")]
+    said = key_list(found, ("A", "B"), most=5)
+    assert said == ["steps[p] (declared in A, not declared in B)", "more (1 declared in A, not declared in B)"]
 
 
 def test_another_order_alone_is_a_difference() -> None:

@@ -61,6 +61,10 @@ def _named(value: Any) -> dict[str, Any] | None:
 def _shown(value: Any) -> str:
     if value is ABSENT:
         return ""
+    if isinstance(value, Mapping):
+        return "declared"
+    if isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
+        return f"{len(value)} declared"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
