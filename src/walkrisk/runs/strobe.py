@@ -169,10 +169,8 @@ def _statistics(find: Finder, ways: list[str]) -> Iterator[Item]:
 def _results(find: Finder) -> Iterator[Item]:
     study = find.study
     flow = find.named(["flow"])
-    yield Item(
-        "13a", "Numbers at each stage", _all(flow, find.titled("section_methods")), "Numbers before the extract."
-    )
-    yield Item("13b", "Reasons for leaving at each stage", _all(flow), "Reasons before the extract.")
+    yield Item("13a", "Numbers at each stage", _all(flow, find.titled("section_methods")), "Numbers before these data.")
+    yield Item("13b", "Reasons for leaving at each stage", _all(flow), "Reasons before these data.")
     yield Item("13c", "Flow diagram", _all(flow))
     described = find.named(c.id for c in study.characteristics if not c.by_step)[:3]
     yield Item("14a", "Characteristics of participants", _all(described))

@@ -341,7 +341,9 @@ def _others(parts: Parts, columns: Sequence[Guess], file: FileProfile) -> list[s
     out = ["", f"{HEADING}other columns of {clean(file.name)}"]
     out += comment("Take the # away to use one as a covariate, in table 1, in exclusions or in strata.")
     for c in rest[:MOST_OTHERS]:
-        if c.why_not:
+        if not c.source.strip():
+            out += comment("A column without a name: row names, most likely, which R's write.csv adds; not needed.")
+        elif c.why_not:
             out += comment(f"{clean(c.source)}: {c.why_not}.")
         elif c.rare:
             said = (
