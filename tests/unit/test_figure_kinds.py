@@ -464,6 +464,11 @@ def test_pictures_of_one_page_share_no_id() -> None:
     ET.fromstring(f"<page>{page}</page>")
 
 
+@pytest.mark.parametrize(("width", "begins"), [("single", '<svg class="narrow" xmlns'), ("double", "<svg xmlns")])
+def test_a_page_is_told_which_pictures_are_as_wide_as_one_column(width: Width, begins: str) -> None:
+    assert inline(picture("flow", width).encode(), id="flow", title="Flow", alt="Words").startswith(begins)
+
+
 def test_the_page_font_holds_what_figures_say() -> None:
     faces = re.findall(r"base64,([^)]*)\)", fonts.page_font())
     assert len(faces) == 2

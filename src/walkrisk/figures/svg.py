@@ -23,6 +23,7 @@ _LONG_NUMBER = re.compile(r"(\d+\.\d\d)\d+")
 _GEOMETRY = re.compile(r' (?:d|x|y|width|height|transform|points)="[^"]*"')
 _NAME = re.compile(r' id="([^"]*)"')
 _REFERENCE = re.compile(r'(?:url\(|href=")#([^")]*)')
+NARROW_PT = 360.0  # between one column of a journal and two
 _STYLE = "stroke-linejoin:round;stroke-linecap:butt"
 
 
@@ -70,6 +71,8 @@ def inline(svg: bytes, *, id: str, title: str, alt: str) -> str:
     width, height = float(root[1]), float(root[2])
     size = f"{width * 4 / 3:.0f}", f"{height * 4 / 3:.0f}"
     start = _start(size, (width, height), f"{id}-title", f"{id}-desc", links=False)
+    if width < NARROW_PT:
+        start = start.replace("<svg ", '<svg class="narrow" ', 1)
     head = f'<title id="{id}-title">{escape(title)}</title><desc id="{id}-desc">{escape(alt)}</desc>'
     return f"{start}{head}{body.strip()}</svg>"
 
