@@ -235,3 +235,10 @@ def test_heads_over_one_column_know_their_column() -> None:
         "2",
         "3",
     ]
+
+
+def test_short_names_of_categories_stay_on_a_line() -> None:
+    longer = Row(cells=("a longer name of a category", "5", "1", "1"), indent=2)
+    page = table_html(replace(TABLE, rows=(*TABLE.rows, longer)), simulated=False)
+    assert '<th scope="row" class="in1 short">≥78</th>' in page
+    assert '<th scope="row" class="in2">a longer name' in page
