@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,7 @@ def test_check_says_what_will_be_run_and_on_whom(tmp_path: Path, capsys: pytest.
     assert "60 - 12 = 48  Below 30; Above 77 (young+few)" in said
     assert "exposure volume: 4 quantile groups of steps" in said
     assert "figures: flow" in said
+    assert re.search(r"\n  48 people analysed, \d+ of them with the outcome\n", said)
     assert "estimates.csv only" not in said
 
 

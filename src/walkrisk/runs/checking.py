@@ -78,7 +78,7 @@ def people(study: Study, cohort: Cohort) -> Iterator[str]:
     outcome = study.outcomes[study.settings.outcome]
     events = int((cohort.analytic(outcome.variable) == 1).sum())
     shown = count(events) if events >= study.settings.min_cell else f"fewer than {study.settings.min_cell}"
-    yield f"  {count(cohort.n)} people analysed, {shown} with the outcome {outcome.variable}"
+    yield f"  {count(cohort.n)} people analysed, {shown} of them with the outcome"
 
 
 def _few_leave(study: Study, cohort: Cohort) -> bool:
