@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +64,8 @@ def find_recordings(recordings: Path) -> Found:
         raise DataFault(faults)
     if not entries:
         raise UsageFault(
-            f"{recordings} holds no recordings; files are to be named ID_thigh.cwa and ID_back.cwa "
-            "(or listed in a csv with participant_id, site, path)."
+            f"{recordings} holds no recordings; files are to be named ID_thigh.cwa and ID_back.cwa, or listed in a csv "
+            "that is given instead: participant_id,site,path, then a line a file such as 1001,thigh,raw/A.cwa."
         )
     return Found(_paired(entries), notes)
 
@@ -88,7 +88,9 @@ def _in_manifest(path: Path) -> list[Entry]:
         if path.stat().st_size > LARGEST_MANIFEST:
             raise DataFault(f"{path.name} is larger than {LARGEST_MANIFEST:,} bytes; a manifest names a file a row.")
         text = path.read_bytes().decode("utf-8-sig")
-        table = list(csv.reader(text.splitlines(), strict=True))
+        lines = text.splitlines()
+        delimiter = max(",;\t", key=lines[0].count) if lines else ","
+        table = list(csv.reader(lines, delimiter=delimiter, strict=True))
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise DataFault(
             f"{path.name} cannot be read as a csv in UTF-8 ({type(error).__name__}); it must be a text table with "
@@ -97,7 +99,9 @@ def _in_manifest(path: Path) -> list[Entry]:
     header = [name.strip() for name in table[0]] if table else []
     missing = [name for name in MANIFEST_COLUMNS if name not in header]
     if missing:
-        raise DataFault(f"{path.name} has no column {', '.join(missing)}; it needs participant_id, site, path.")
+        raise DataFault(
+            f"{path.name} has no column {', '.join(missing)}; its first line is to be participant_id,site,path."
+        )
     places = [header.index(name) for name in MANIFEST_COLUMNS]
     entries: list[Entry] = []
     short = []
@@ -108,7 +112,8 @@ def _in_manifest(path: Path) -> list[Entry]:
             short.append(row)
             continue
         who, site, where = (cells[i].strip() for i in places)
-        entries.append((f"row {row}", who, site.lower(), path.parent / where if where else Path()))
+        site = site.lower() if site.lower() in SITES else site
+        entries.append((f"row {row}", who, site, path.parent / where if where else Path()))
     if short:
         raise DataFault(f"{path.name}: row {short[0]} ends before its columns do ({len(short)} such row(s)).")
     return entries
@@ -117,24 +122,28 @@ def _in_manifest(path: Path) -> list[Entry]:
 def _faults(entries: Iterable[Entry]) -> list[str]:
     entries = list(entries)
     faults = []
-    for place, who, site, path in entries:
+    for place, who, _, path in entries:
         if not IDENTIFIER.fullmatch(who):
             faults.append(
                 f"{place}: a participant_id is 1 to 64 letters, digits, '_', '-' or '.', not at its ends; rename it "
                 "(it becomes a file name)."
             )
-        if site not in SITES:
-            faults.append(f"{place}: site must be thigh or back, got {site[:20]!r}.")
         if path == Path():
             faults.append(f"{place}: path is empty; name the file of the recording.")
+    faults += _sites(entries)
+    lost = [place for place, _, _, path in entries if path != Path() and not path.exists()]
+    if lost:
+        faults.append(
+            f"{_places(lost)}: there is no such file; correct the path (it is relative to the csv) or drop the row."
+        )
     twice = Counter((who, site) for _, who, site, _ in entries)
     repeated = [place for place, who, site, _ in entries if twice[who, site] > 1]
     if repeated:
-        faults.append(f"{', '.join(repeated[:6])}: more than one file for a participant and site; keep one.")
+        faults.append(f"{_places(repeated)}: more than one file for a participant and site; keep one.")
     named = Counter((path.resolve(), site) for _, _, site, path in entries if path != Path())
     shared = [place for place, _, site, path in entries if path != Path() and named[path.resolve(), site] > 1]
     if shared:
-        faults.append(f"{', '.join(shared[:6])}: one file is named for more than one participant; keep one.")
+        faults.append(f"{_places(shared)}: one file is named for more than one participant; keep one.")
     spelled: dict[str, set[str]] = {}
     for _, who, _, _ in entries:
         spelled.setdefault(who.casefold(), set()).add(who)
@@ -142,6 +151,20 @@ def _faults(entries: Iterable[Entry]) -> list[str]:
     if clashes:
         faults.append(f"{clashes} participant_id(s) differ from another in upper and lower case only; make them one.")
     return faults
+
+
+def _sites(entries: Iterable[Entry]) -> list[str]:
+    """What stands in place of a site; a column of many words is not that of sites, and may hold ids."""
+    other = [(place, site) for place, _, site, _ in entries if site not in SITES]
+    words = list(dict.fromkeys(repr(site[:20]) for _, site in other))
+    got = f", got {', '.join(words)}" if len(words) <= 4 else ""
+    return [f"{_places([place for place, _ in other])}: site must be thigh or back{got}."] if other else []
+
+
+def _places(places: Sequence[str]) -> str:
+    """The first six, and how many more."""
+    more = len(places) - 6
+    return ", ".join(places[:6]) + (f" and {more} more" if more > 0 else "")
 
 
 def _paired(entries: Iterable[Entry]) -> tuple[Pair, ...]:
