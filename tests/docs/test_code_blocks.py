@@ -89,12 +89,10 @@ def test_r_and_walkrisk_show_the_same_numbers(page: str) -> None:
 
 def r_chunks(page: str) -> list[tuple[Block, Block | None]]:
     """R's blocks with the output shown after each."""
-    found = blocks(page)
-    after = [*found[1:], None]
     return [
-        (b, nxt if nxt is not None and nxt.language == OUTPUT else None)
-        for b, nxt in zip(found, after, strict=True)
-        if b.language == "r"
+        (b, after if after is not None and after.language == OUTPUT else None)
+        for b, after in pairwise([*blocks(page), None])
+        if b is not None and b.language == "r"
     ]
 
 
