@@ -58,7 +58,7 @@ def small(study: Study, **sensitivity: Any) -> Study:
         analyses=(replace(main, models=("multi_adjusted",), exposures=("volume",)),),
         sensitivity=Sensitivity(model="multi_adjusted", **sensitivity),
         curves=(), trends=(), interactions=(), standardised=(), comparisons=(), attributable=(), evalues=(),
-        characteristics=(), tables=(), curve_figures=(), forest_figures=(),
+        characteristics=(), tables=(), curve_figures=(), forest_figures=(), heat_figures=(),
     )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def small(study: Study, **sensitivity: Any) -> Study:
         sensitivity=Sensitivity(model="multi_adjusted", **sensitivity),
         curves=tuple(c for c in study.curves if c.analysis == "main"),
         trends=(), interactions=(), standardised=(), comparisons=(), attributable=(), evalues=(),
-        characteristics=(), tables=(), curve_figures=(), forest_figures=(),
+        characteristics=(), tables=(), curve_figures=(), forest_figures=(), heat_figures=(),
     )  # fmt: skip
 
 

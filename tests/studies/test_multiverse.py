@@ -129,7 +129,7 @@ def with_multiverses(study: Study, *declared: Multiverse, **more: Any) -> Study:
         analyses=(replace(main, models=("multi_adjusted",)),),
         sensitivity=Sensitivity(model="multi_adjusted", multiverses=declared, **more),
         curves=(), trends=(), interactions=(), standardised=(), comparisons=(), attributable=(), evalues=(),
-        characteristics=(), tables=(), curve_figures=(), forest_figures=(),
+        characteristics=(), tables=(), curve_figures=(), forest_figures=(), heat_figures=(),
     )  # fmt: skip
 
 

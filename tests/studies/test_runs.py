@@ -159,7 +159,16 @@ def test_a_study_built_in_python_gives_the_same_rows(
 def test_the_engines_agree(extract: Path, reference_toml: Path) -> None:
     study = walkrisk.load_study(reference_toml)
     keep = [a for a in study.analyses if a.id in ("main", "joint", "strat_intensity", "x_log_binomial")]
-    study = replace(study, analyses=tuple(keep), curves=(), evalues=(), tables=(), curve_figures=(), forest_figures=())
+    study = replace(
+        study,
+        analyses=tuple(keep),
+        curves=(),
+        evalues=(),
+        tables=(),
+        curve_figures=(),
+        forest_figures=(),
+        heat_figures=(),
+    )
     ours = walkrisk.run(study, data=extract).results.estimates
     other = replace(study, settings=replace(study.settings, engine="statsmodels"))
     theirs = walkrisk.run(other, data=extract).results.estimates

@@ -234,6 +234,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any]]] = [
             "evalues": [],
             "tables": [],
             "forest_figures": [],
+            "heat_figures": [],
         },
     ),
     (
