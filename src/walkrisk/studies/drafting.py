@@ -155,20 +155,16 @@ def _exclusions(parts: Parts, before: Guess | None, *, days: bool) -> list[str]:
     if parts.covariates:
         known = [c.name for c in parts.covariates]
         steps.append({"id": "covariates_known", "reason": "Missing data on a covariate", "known": known})
-    out = [f"{HEADING}who is analysed: steps of the flow chart, in order"]
+    out = [f"{HEADING}who is analysed: steps of the flow chart, in order", *_fewer(parts, before)]
     for step in steps:
         out += lines("[[exclusions]]", step)
-    return [*out, *_fewer(parts, before), ""]
+    return [*out, ""]
 
 
 def _fewer(parts: Parts, before: Guess | None) -> list[str]:
     """Examples of people who may leave: below an age, or with the outcome at the start."""
     number = next((c for c in parts.covariates if not c.levels and c.minimum is not None), None)
-    out = (
-        comment("Others may leave too, in the place of the flow where the step stands. For example:")
-        if number or before
-        else []
-    )
+    out = comment("Others may leave first. For example:") if number or before else []
     if number:
         least = max(number.minimum or 0, ADULT if number.unit == "years" else 0)
         content: dict[str, Value] = {
