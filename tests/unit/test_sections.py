@@ -26,6 +26,7 @@ from walkrisk.runs.compute import compute
 from walkrisk.runs.tabulations import ratio_tables, section_tables, tabulation
 from walkrisk.studies.declaration import study_from
 from walkrisk.studies.kinds import is_resampled
+from walkrisk.studies.names import titles_of
 from walkrisk.studies.vocabulary import Method, VarianceName
 from walkrisk.tables.table import Table, plain_rows
 
@@ -633,3 +634,19 @@ def test_only_what_is_resampled_depends_on_a_seed() -> None:
     assert not is_resampled(study_of(**ALL_SECTIONS))
     assert is_resampled(study_of(standardised=[{**SHAPE, "intervals": "bca"}]))
     assert is_resampled(study_of(settings={"variances": ["bootstrap"]}))
+
+
+def test_everything_that_gives_estimates_has_its_title() -> None:
+    joint = {"analysis": "joint", "exposure": "volume", "modifier": "sex", "model": "both"}
+    study = study_from(
+        TABLE
+        | {
+            "analyses": [{"id": "main", **{k: v for k, v in SHAPE.items() if k != "analysis"}}],
+            "standardised": [SHAPE | {"analysis": "risks", "title": "Risks"}],
+            "interactions": [joint],
+            "sensitivity": {"imputations": [{"id": "imputed", "impute": {"age": "pmm"}}]},
+        }
+    )
+    assert titles_of(study) == {
+        "main": "X", "imputed": "Multiple imputation", "risks": "Risks", "joint": "Interaction",
+    }  # fmt: skip

@@ -22,6 +22,7 @@ from walkrisk.reports.table_files import table_files
 from walkrisk.runs.comparing import ComparedEstimate, Comparison
 from walkrisk.runs.drawings import stratum_label
 from walkrisk.runs.sides import Side
+from walkrisk.studies.names import titles_of, variables_of
 from walkrisk.studies.study import Study
 from walkrisk.tables.comparison import CutPair, StepRow, cut_table, flow_table, ratio_table, steps_table
 from walkrisk.tables.table import Table
@@ -59,8 +60,9 @@ class _Names:
     def __init__(self, made: Comparison) -> None:
         studies = [s.study for s in (made.b, made.a) if s.study]
         self.studies: list[Study] = studies
-        self.analyses = {a.id: a.title for s in studies for a in s.analyses}
+        self.analyses = {name: title for s in studies for name, title in titles_of(s).items()}
         self.exposures = {n: e.label or n for s in studies for n, e in s.exposures.items()}
+        self.variables = {n: v.label for s in studies for n, v in variables_of(s).items()}
         self.models = {n: m.label or n for s in studies for n, m in s.models.items()}
         self.main = list(dict.fromkeys(a.id for s in studies for a in s.analyses if a.group == "main"))
         self.variance = studies[-1].settings.variances[0] if studies else ""
@@ -68,8 +70,14 @@ class _Names:
     def group(self, e: Estimate) -> str:
         """Analysis, exposure and model of an estimate."""
         analysis = self.analyses.get(e.analysis, e.analysis)
-        place = ", ".join(p for p in (self.exposures.get(e.exposure, e.exposure), stratum_label(e.stratum)) if p)
+        place = ", ".join(p for p in (self.exposures.get(e.exposure, e.exposure), self._stratum(e.stratum)) if p)
         return f"{analysis}: {place} ({self.models.get(e.model, e.model)})"
+
+    def _stratum(self, stratum: str) -> str:
+        """A stratum in words: that of a joint model is called `variable=level`."""
+        name, _, level = stratum.partition("=")
+        label = {**self.variables, **self.exposures}.get(name)
+        return f"{label} {level}" if label and level else stratum_label(stratum)
 
     def row(self, e: Estimate) -> str:
         """An estimate in words."""

@@ -114,8 +114,8 @@ def _exposures(study: Study) -> str:
             sentences.append(f"{label} was cut at {limits} {e.unit}".rstrip() + ".")
     if any(e.quantiles for e in study.exposures.values()):
         sentences.append(
-            "Cut points are percentiles as Stata's xtile and R's quantile of type 2 have them (the inverse distribution "
-            "with averaging); a value equal to one belongs to the lower group."
+            "Cut points are percentiles as Stata's xtile and R's quantile of type 2 have them (the inverse "
+            "distribution with averaging); a value equal to one belongs to the lower group."
         )
     return " ".join(sentences)
 
