@@ -164,6 +164,23 @@ def test_a_level_of_few_people_is_not_left_out_alone() -> None:
     assert "Current" not in str(account.tables)
 
 
+def test_a_ratio_against_another_reference_is_not_beside_the_main_one() -> None:
+    data = people().copy()
+    women = data["sex"] == 0
+    data.loc[women, "dose"] += data.loc[~women, "dose"].quantile(0.8)
+    study = study_of({"leave_one_out": [{"id": "loo", "variables": ["sex", "smoking"]}]})
+    made = compute(study, extract_of(data))
+    other = rows(made.results, "loo", stratum="without sex: Male", level="Q3", variance="HC0")[0]
+    assert other.reference == "Q2"
+    account = {a.id: a for a in accounts_of(tabulation(study, made.results, simulated=False)).all()}["loo"]
+    cells = {row.cells[0]: row.cells[1] for row in account.tables[0].rows if len(row.cells) > 1}
+    assert cells["Male"] == "not estimable"
+    assert cells["Never"] != "not estimable"
+    strata = {r.stratum for line in account.lines for r in line.rows}
+    assert strata
+    assert "without sex: Male" not in strata
+
+
 def test_a_level_few_of_whom_are_in_the_main_model_is_not_left_out_alone() -> None:
     """Its people could be told from the numbers left, though enough have it in the analytic sample."""
     data = people().copy()

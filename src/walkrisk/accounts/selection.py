@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from walkrisk.accounts.account import Account, Drawing, Line, View
 from walkrisk.accounts.facts import Sentence, count_of, derived, ratio_of, sentence, words
@@ -101,7 +102,7 @@ def _range(
 
 def _left_out(view: View, declared: LeaveOneOut) -> Account:
     exposures = declared.exposures or view.followed
-    rows = view.rows(declared.id)
+    rows = [_against(r, view.reference(r.exposure)) for r in view.rows(declared.id)]
     named = [(_name(view, s), [r for r in rows if r.stratum == s]) for s in dict.fromkeys(r.stratum for r in rows)]
     cut = "were cut again each time" if declared.recut else "stayed as in the main analysis"
     few = {d.stratum for d in view.results.diagnostics if d.analysis == declared.id and d.n == 0}
@@ -127,6 +128,13 @@ def _left_out(view: View, declared: LeaveOneOut) -> Account:
         drawings=(_left_out_drawing(view, declared, exposures, rows),),
         lines=tuple(_extremes(view, declared, exposures, rows)),
     )
+
+
+def _against(row: Estimate, reference: str) -> Estimate:
+    """The row; without its ratio where another category took the place of an empty reference."""
+    if row.reference in (reference, ""):
+        return row
+    return replace(row, reference=reference, estimate=None, conf_low=None, conf_high=None)
 
 
 def _parts(stratum: str) -> tuple[str, str]:
