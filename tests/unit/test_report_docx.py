@@ -222,6 +222,9 @@ def test_columns_fill_the_page_and_no_word_is_broken() -> None:
     assert min(setting(WIDE).widths_mm[1:]) > text_mm("0.87 (0.77-0.98)", setting(WIDE).points)
     bold = replace(WIDE, header=tuple(Head("Overadjustmen") for _ in WIDE.header), rows=())
     assert min(setting(bold).widths_mm) - 2 * CELL_MM > 1.05 * text_mm("Overadjustmen", setting(bold).points)
+    thin = setting(replace(WIDE, header=tuple(Head("Illicit") for _ in WIDE.header), rows=()))
+    em = (5 * 278 + 556 + 333) / 1000  # I, l, l, i, i, c, t of Arial Bold
+    assert min(thin.widths_mm) - 2 * CELL_MM > em * thin.points * 25.4 / 72
     assert setting(TABLE).widths_mm[2] == setting(TABLE).widths_mm[3], "alike under a span"
     assert (setting(TABLE).points, setting(WIDE).points, setting(many).points) == (9, 9, 7)
 

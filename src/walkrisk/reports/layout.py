@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -18,7 +18,6 @@ LABEL_MM = 32.0  # a column of words is not set narrower for want of room, unles
 STRETCH = 1.35  # a small table is spread by so much at most
 SHORT_CELL = 22  # characters; so short a cell is kept on one line
 SAFE = 1.04  # programs set the same text a little differently
-BOLD = 1.08  # times as wide
 MM = 25.4 / 72  # a point
 LINE, ROW_PT, NOTE_PT = 1.17, 2.5, 8.0  # height of a line to its size; space of a row; size of notes
 CAPTION_MM = 25.0  # room for a heading and the caption
@@ -28,8 +27,19 @@ WIDTHS = {  # thousandths of the size in Arial, and in what is set like it
     584: "<>=+~−≤≥×", 611: "FTZ", 667: "&ABEKPSVXY", 722: "CDHNRUw∞", 778: "GOQ", 833: "Mm", 889: "%", 944: "W",
     1000: "→", 1015: "@",
 }  # fmt: skip
-EM = {letter: width / 1000 for width, letters in WIDTHS.items() for letter in letters}
-OTHER = 0.556  # digits and most small letters
+BOLD_WIDTHS = {  # the same of bold letters
+    200: "\u202f", 238: "'", 278: " ,./\\ijlI", 333: "!()-:;[]ft", 389: "*r", 474: '"', 500: "z",
+    556: "0123456789aceksvxyJ$", 584: "<>=+~−≤≥×", 667: "EPSVXY", 722: "&ABCDHKNRU∞", 778: "GOQw", 833: "M", 889: "%m",
+    944: "W", 975: "@", 1000: "→",
+}  # fmt: skip
+
+
+def _by_letter(widths: Mapping[int, str]) -> dict[str, float]:
+    return {letter: width / 1000 for width, letters in widths.items() for letter in letters}
+
+
+EM, BOLD_EM = _by_letter(WIDTHS), _by_letter(BOLD_WIDTHS)
+OTHER, BOLD_OTHER = 0.556, 0.611  # digits and most small letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +79,19 @@ def _set(view: TableView, sideways: bool, points: float, least: list[float], bes
     table, room = view.table, sum(widths)
     heads = tuple(part.text for h in table.header for part in (h.parts or (h,)))
     rows = [(r.cells, (room,) if r.kind == "heading" else widths, r.indent * INDENT_MM) for r in table.rows]
-    lines = [_lines(heads, widths, 0.0, points * BOLD) + len(view.tiers) - 1, *(_lines(*r, points) for r in rows)]
+    lines = [_lines(heads, widths, 0.0, points, bold=True) + len(view.tiers) - 1, *(_lines(*r, points) for r in rows)]
     notes = [*view.letters, *table.notes]
     noted = sum(ceil(text_mm(n, NOTE_PT) / _room(sideways)) for n in notes)
     height = MM * (sum(n * points * LINE + ROW_PT for n in lines) + noted * NOTE_PT * LINE)
     return Setting(sideways, points, widths, height)
 
 
-def _lines(cells: tuple[str, ...], widths: tuple[float, ...], indent_mm: float, points: float) -> int:
+def _lines(
+    cells: tuple[str, ...], widths: tuple[float, ...], indent_mm: float, points: float, *, bold: bool = False
+) -> int:
     """About how many lines a row has."""
     rooms = (w - 2 * CELL_MM - (indent_mm if i == 0 else 0.0) for i, w in enumerate(widths))
-    return max(ceil(text_mm(c, points) / max(room, 1.0)) for c, room in zip(cells, rooms, strict=True))
+    return max(ceil(text_mm(c, points, bold=bold) / max(room, 1.0)) for c, room in zip(cells, rooms, strict=True))
 
 
 def _room(sideways: bool) -> float:
@@ -105,8 +117,8 @@ def _needed(view: TableView, points: float, *, whole: bool = True) -> tuple[list
     least, best = [], []
     for i, head in enumerate(part.text for h in table.header for part in (h.parts or (h,))):
         texts = [r.cells[i] for r in rows]
-        word = max(_longest(_words(texts), points), _longest(_words([head]), points) * BOLD)
-        named = text_mm(head, points) * BOLD / (1 if len(head) <= SHORT_CELL else 2)
+        word = max(_longest(_words(texts), points), _longest(_words([head]), points, bold=True))
+        named = text_mm(head, points, bold=True) / (1 if len(head) <= SHORT_CELL else 2)
         space = 2 * CELL_MM
         if is_words(view, i):
             space += HANG_MM + (deepest if i == 0 else 0)
@@ -125,8 +137,8 @@ def _words(texts: Iterable[str]) -> Iterable[str]:
     return (w for t in texts for w in t.replace("-", "- ").split(" "))
 
 
-def _longest(texts: Iterable[str], points: float) -> float:
-    return max((text_mm(t, points) for t in texts), default=0.0)
+def _longest(texts: Iterable[str], points: float, *, bold: bool = False) -> float:
+    return max((text_mm(t, points, bold=bold) for t in texts), default=0.0)
 
 
 def _level(view: TableView, widths: list[float], points: float) -> list[float]:
@@ -135,7 +147,7 @@ def _level(view: TableView, widths: list[float], points: float) -> list[float]:
     for head in view.table.header:
         end = start + (len(head.parts) or 1)
         if not any(is_words(view, i) for i in range(start, end)):
-            named = (_longest(_words([head.text]), points) * BOLD + 2 * CELL_MM) / (end - start)
+            named = (_longest(_words([head.text]), points, bold=True) + 2 * CELL_MM) / (end - start)
             out[start:end] = [max(*widths[start:end], named)] * (end - start)
         start = end
     return out
@@ -146,10 +158,7 @@ def is_words(view: TableView, column: int) -> bool:
     return column < view.table.label_columns or view.words[column]
 
 
-def text_mm(text: str, points: float) -> float:
+def text_mm(text: str, points: float, *, bold: bool = False) -> float:
     """The width of a line of text in Arial, a little to the safe side."""
-    return SAFE * sum(_em(c) for c in text) * points * MM
-
-
-def _em(character: str) -> float:
-    return EM.get(character, 0.78 if character.isupper() else OTHER)
+    known, other = (BOLD_EM, BOLD_OTHER) if bold else (EM, OTHER)
+    return SAFE * sum(known.get(c, 0.78 if c.isupper() else other) for c in text) * points * MM
