@@ -16,6 +16,7 @@ CELL_MM = 1.2  # space at either side of a cell
 INDENT_MM, HANG_MM = 3.5, 2.0  # a level of a table; a line that goes on
 LABEL_MM = 32.0  # a column of words is not set narrower for want of room, unless its words are short
 STRETCH = 1.35  # a small table is spread by so much at most
+TALL_CELL = 12  # lines; a table with so tall a cell is turned on its side where that helps
 SHORT_CELL = 22  # characters; so short a cell is kept on one line
 SAFE = 1.04  # programs set the same text a little differently
 MM = 25.4 / 72  # a point
@@ -61,20 +62,28 @@ class Setting:
 
 
 def setting(table: Table) -> Setting:
-    """The largest setting, upright if that can be, in which no word and no short cell is broken.
+    """The largest setting, upright if that can be, in which no word and no short cell is broken and no cell is tall.
 
-    Where there is none the table lies on its side in the smallest size, and its cells are broken between words.
+    Where there is none cells may be tall; where that does not help the table lies on its side in the smallest size,
+    and its cells are broken between words.
     """
     view = table_view(table)
+    fitting = []
     for sideways, points in SIZES:
         least, best = _needed(view, points)
         if sum(least) <= _room(sideways):
-            return _set(view, sideways, points, least, best)
+            laid, tallest = _set(view, sideways, points, least, best)
+            if tallest <= TALL_CELL:
+                return laid
+            fitting.append((tallest, laid))
+    if fitting:
+        return min(fitting, key=lambda found: found[0])[1]
     sideways, points = SIZES[-1]
-    return _set(view, sideways, points, *_needed(view, points, whole=False))
+    return _set(view, sideways, points, *_needed(view, points, whole=False))[0]
 
 
-def _set(view: TableView, sideways: bool, points: float, least: list[float], best: list[float]) -> Setting:
+def _set(view: TableView, sideways: bool, points: float, least: list[float], best: list[float]) -> tuple[Setting, int]:
+    """A setting, and the lines of its tallest row."""
     widths = tuple(_shared(least, best, _room(sideways)))
     table, room = view.table, sum(widths)
     heads = tuple(part.text for h in table.header for part in (h.parts or (h,)))
@@ -83,7 +92,7 @@ def _set(view: TableView, sideways: bool, points: float, least: list[float], bes
     notes = [*view.letters, *table.notes]
     noted = sum(ceil(text_mm(n, NOTE_PT) / _room(sideways)) for n in notes)
     height = MM * (sum(n * points * LINE + ROW_PT for n in lines) + noted * NOTE_PT * LINE)
-    return Setting(sideways, points, widths, height)
+    return Setting(sideways, points, widths, height), max(lines)
 
 
 def _lines(
