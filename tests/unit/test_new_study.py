@@ -244,12 +244,14 @@ def test_sentinels_that_several_people_have_are_missing_and_said_so() -> None:
 
 
 def test_row_names_of_r_are_no_column_to_take_in(people: pd.DataFrame, tmp_path: Path) -> None:
-    people.drop(columns="note").assign(**{"steps.day": range(N)}).to_csv(tmp_path / "p.csv")
+    people.drop(columns="note").assign(**{"steps.day": range(N), "weight.kg": range(N)}).to_csv(tmp_path / "p.csv")
     text = drafted(tmp_path, tmp_path / "p.csv")
     assert "# A column without a name: row names" in text
     assert "[columns.column]" not in text
     assert 'from = "steps.day"' in text
-    assert 'unit = "steps/day"' in text
+    assert '#unit = "steps/day"\n#meaning = "Steps"' in text
+    assert 'from = "weight.kg"' in text
+    assert '#unit = "kg"\n#meaning = "Weight"' in text
     people.drop(columns=["note", "pid"]).to_csv(tmp_path / "p.csv")
     assert 'kind = "id"\nfrom = ""' in drafted(tmp_path, tmp_path / "p.csv"), "they are the id where there is no other"
 

@@ -135,7 +135,7 @@ def column_notes(c: Guess) -> dict[str, str]:
     if c.rare:
         notes["categories"] = "few people have some of these: think before you publish this file"
     elif c.kind == "category":
-        notes["categories"] = "a guess, by the alphabet: put them in the order of tables; the first is the reference"
+        notes["categories"] = "a guess (the alphabet): the order of tables; the first is the reference"
     elif c.labels and all(text == str(code) for code, text in c.labels.items()):
         notes["labels"] = "write what the codes mean; the first is the reference"
     return notes

@@ -220,12 +220,14 @@ def _meaning(c: ColumnProfile) -> tuple[str, str]:
     found = _UNIT.fullmatch(label or readable(c.name)) or _UNIT_LAST.fullmatch(label)
     if found and c.holds == "numbers" and not c.labels:
         return found[1], found[2]
-    words = c.name.casefold().replace(".", "_")
+    words = re.sub(r"[. ]", "_", c.name.casefold())
     if per_day := _PER_DAY.search(words):
-        return label, f"{ {'step': 'steps', 'hours': 'h'}.get(per_day[1], per_day[1]) }/day"
-    if words in ("age", "alder") or words.startswith("age_"):
-        return label, "years"
-    return label, _UNITS.get(re.split(r"[_ ]", words)[-1], "")
+        short = label[: per_day.start()].rstrip() or label[: per_day.end(1)]
+        return label if c.label else short, f"{ {'step': 'steps', 'hours': 'h'}.get(per_day[1], per_day[1]) }/day"
+    before, _, last = words.rpartition("_")
+    if last in _UNITS and before:
+        return label if c.label else label[: len(before)], _UNITS[last]
+    return label, "years" if words in ("age", "alder") or words.startswith("age_") else ""
 
 
 # ---------------------------------------------------------------- round numbers
