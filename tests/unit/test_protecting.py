@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from walkrisk.estimates.marking import Links, Released, count_marks
 from walkrisk.estimates.results import Characteristic, CutPoint, HistogramBin, Point
 from walkrisk.estimates.rows import CurvePoint, Estimate
 from walkrisk.estimates.samples import Sample, secret_samples
+from walkrisk.reports.manifest import DataSource
 from walkrisk.runs.blanking import marked_cells, marks_from
 from walkrisk.runs.coarsening import (
     published_curves,
@@ -21,6 +23,7 @@ from walkrisk.runs.coarsening import (
     published_points,
 )
 from walkrisk.runs.rounding import to_base
+from walkrisk.runs.run import published_source
 from walkrisk.runs.sayings import published_text
 
 
@@ -151,7 +154,22 @@ def test_the_outermost_bars_hold_everyone_beyond_and_curves_end_there() -> None:
     points = [
         CurvePoint(**{**{f: getattr(curve, f) for f in curve.__slots__}, "x": x}) for x in (39.0, 40.0, 90.0, 91.0)
     ]
-    assert [p.x for p in published_curves(points, ends)[0]] == [40.0, 90.0]
+    shown, hidden = published_curves(points, ends)
+    assert [(p.x, p.reference) for p in shown] == [(40.0, None), (90.0, None)]  # the reference lies below 40
+    assert {w.column for w in hidden} == {"x", "reference"}
+    inside = [replace(p, reference=50.0) for p in points]
+    assert {p.reference for p in published_curves(inside, ends)[0]} == {50.0}
+
+
+def test_bars_are_wider_where_many_would_be_told_at_a_neighbours_place() -> None:
+    made, ends, _ = published_histograms(bars(2, 3, 2, 1, 3, 2, 3, 4, 2, 1, 0, 2, 4, 1, 3, 2), min_cell=5)
+    assert [(b.low, b.high, b.n) for b in made] == [
+        (0.0, 40.0, 8),
+        (40.0, 80.0, 12),
+        (80.0, 120.0, 5),
+        (120.0, 160.0, 10),
+    ]
+    assert ends == {"dose": (20.0, 140.0)}  # of the narrow bars
 
 
 def test_a_histogram_of_few_people_is_not_shown() -> None:
@@ -178,6 +196,16 @@ def test_points_of_few_people_and_the_one_that_would_tell_them_are_empty() -> No
     assert [p.n for p in made[:3]] == [None, None, 40]
     assert [p.y for p in made] == [None, None, 0.8, None, 0.5, None]
     assert {w.reason for w in said} == {"small", "tail"}
+
+
+def test_days_tell_no_more_of_who_left_than_the_rows() -> None:
+    days = {"name": "days.parquet", "sha256": "0", "rows": 72}
+    source = DataSource(
+        name="p.csv", sha256="0", rows=36, columns_read=2, columns_in_file=2, simulated=False, days=days
+    )
+    assert published_source(source, 36) == source
+    hidden = published_source(source, None)
+    assert (hidden.rows, dict(hidden.days or {})) == (None, {**days, "rows": None})
 
 
 def test_merged_steps_are_listed() -> None:

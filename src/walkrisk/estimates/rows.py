@@ -68,7 +68,7 @@ class CurvePoint:
     estimate: Annotated[float, "ratio of this value against the reference"]
     conf_low: Annotated[float, "lower limit"]
     conf_high: Annotated[float, "upper limit"]
-    reference: Annotated[float, "value of the exposure at which the ratio is 1"]
+    reference: Annotated[float | None, "value of the exposure at which the ratio is 1; empty if few lie beyond it"]
 
 
 CURVE_COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(CurvePoint))

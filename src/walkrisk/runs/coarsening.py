@@ -6,6 +6,7 @@ people lie beyond; percentiles with fewer people beyond are left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -34,18 +35,45 @@ def published_flow(flow: Sequence[FlowStep], *, min_cell: int) -> tuple[tuple[Fl
 def published_histograms(
     bins: Sequence[HistogramBin], *, min_cell: int
 ) -> tuple[list[HistogramBin], Range, list[Withheld]]:
-    """Bars of at least `min_cell` people or nobody, the outermost holding everyone beyond; and the range of curves."""
+    """Bars of at least `min_cell` people or nobody, the outermost holding everyone beyond; and the range of curves.
+
+    Bars are widened where more than a tenth of the people would otherwise be told at the place of a neighbour.
+    """
     out: list[HistogramBin] = []
     ends: dict[str, tuple[float, float]] = {}
     said: list[Withheld] = []
     for exposure in dict.fromkeys(b.exposure for b in bins):
         own = [b for b in bins if b.exposure == exposure]
         made = _merged(own, max(min_cell, 1))
-        out += made
         if made:
             ends[exposure] = (made[0].high, made[-1].low)
+            made = _widened(own, max(min_cell, 1)) or made
+        out += made
         said += [Withheld(file="histograms", exposure=exposure, column="n", reason="merged")] if made != own else []
     return out, ends, said
+
+
+def _widened(bins: Sequence[HistogramBin], least: int) -> list[HistogramBin]:
+    """Merged bars of the least width at which at most a tenth of the people are moved; nothing where none is."""
+    for times in (1, 2, 4, 10, 20):
+        wide = _wider(bins, times) if times > 1 else bins
+        made = _merged(wide, least)
+        true = {b.low: b.n for b in wide}
+        if sum(max(true.get(b.low, 0) - b.n, 0) for b in made) <= sum(b.n for b in bins) / 10:
+            return made
+    return []
+
+
+def _wider(bins: Sequence[HistogramBin], times: int) -> list[HistogramBin]:
+    """Bars `times` as wide, whose limits are multiples of their width as those of `bins` are."""
+    width = times * (bins[0].high - bins[0].low)
+    counts: dict[int, int] = {}
+    for b in bins:
+        place = math.floor((b.low + b.high) / 2 / width)
+        counts[place] = counts.get(place, 0) + b.n
+    return [
+        HistogramBin(exposure=bins[0].exposure, low=i * width, high=(i + 1) * width, n=n) for i, n in counts.items()
+    ]
 
 
 def _merged(bins: Sequence[HistogramBin], least: int) -> list[HistogramBin]:
@@ -76,14 +104,24 @@ def joined(counts: Sequence[int], least: int) -> list[int]:
 
 
 def published_curves(points: Sequence[CurvePoint], ends: Range) -> tuple[list[CurvePoint], list[Withheld]]:
-    """Curves between the values beyond which enough people lie; none of an exposure too few people have."""
+    """Curves between the values beyond which enough people lie; none of an exposure too few people have.
+
+    A reference beyond these values, which may be one person's, is not told.
+    """
     out, said = [], dict[Withheld, None]()
+
+    def hide(p: CurvePoint, column: str) -> None:
+        said[Withheld(file="curves", analysis=p.analysis, exposure=p.exposure, column=column, reason="tail")] = None
+
     for p in points:
         low, high = ends.get(p.exposure, (float("inf"), float("-inf")))
-        if low <= p.x <= high:
-            out.append(p)
-        else:
-            said[Withheld(file="curves", analysis=p.analysis, exposure=p.exposure, column="x", reason="tail")] = None
+        if not low <= p.x <= high:
+            hide(p, "x")
+            continue
+        shown = p.reference is None or low <= p.reference <= high
+        if not shown:
+            hide(p, "reference")
+        out.append(p if shown else replace(p, reference=None))
     return out, list(said)
 
 

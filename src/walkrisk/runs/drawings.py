@@ -112,10 +112,11 @@ def _curves(study: Study, results: Results, declared: CurveFigure, simulated: bo
     knots = f"{curve.knots} knots by Harrell's rule" if curve.knots else f"{knots} percentiles"
     what = "Ratios of risks standardised over everyone's covariates. " if curve.standardised else ""
     k = max(study.settings.min_cell, 1)
+    where = "circle" if any(p.reference is not None for p in panels) else f"not shown: fewer than {k} people beyond it"
     title = curve.title or study.models[curve.model].label
     caption = (
         f"{title}. {what}Restricted cubic splines with {knots}; "
-        f"the reference is the {curve.reference_percentile:g}th{' percentile' if curve.knots else ''} (circle). "
+        f"the reference is the {curve.reference_percentile:g}th{' percentile' if curve.knots else ''} ({where}). "
         f"Bands are {100 * study.settings.conf_level:g}% confidence intervals, pale outside the 1st to 99th percentile "
         f"of people. {_people_caption(declared, k)}"
     )

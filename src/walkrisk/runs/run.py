@@ -202,7 +202,7 @@ def write(
         made,
         results=published.results,
         warnings=published.warnings,
-        source=replace(made.source, rows=published.data_rows),
+        source=published_source(made.source, published.data_rows),
         published=published,
     )
     told = made if exact_numbers else shown
@@ -291,6 +291,12 @@ def _with_seed(study: Study, seed: int | None) -> Study:
     changed = replace(study, settings=replace(study.settings, seed=seed))
     check_study(changed)
     return changed
+
+
+def published_source(source: DataSource, rows: int | None) -> DataSource:
+    """The source with its rows as they may be told; the days tell as much about who left, so theirs go with them."""
+    days = {**source.days, "rows": None} if source.days and rows is None else source.days
+    return replace(source, rows=rows, days=days)
 
 
 def published_text(path: Path) -> dict[str, str]:

@@ -90,7 +90,7 @@ def _curve(
     points: list[CurvePoint] = []
     try:
         if declared.standardised:
-            points = _standardised_points(bench, request, terms, fitted, made, x, point)
+            points = _standardised_points(bench, request, terms, fitted, made, x, point, reference)
         elif shown in usable:
             z = quantile_of(study.settings.conf_level, _finite(fitted.df(shown)))
             points = curve(fitted.fit, spline, usable[shown], x, reference=reference, row=point, z=z)
@@ -109,6 +109,7 @@ def _standardised_points(
     made: Sequence[Term],
     x: FloatArray,
     point: CurvePoint,
+    reference: float,
 ) -> list[CurvePoint]:
     """The curve of ratios of standardised risks, under the first variance of a request."""
     spline = next(t for t in terms if isinstance(t, Spline))
@@ -121,7 +122,7 @@ def _standardised_points(
         spline.name,
         x,
         y=frame.y,
-        reference=point.reference,
+        reference=reference,
         variance=choice.name,
         weights=frame.weights,
         cluster=choice.cluster,
