@@ -334,6 +334,7 @@ def test_days_of_sensors_bring_their_own_exposures(people: pd.DataFrame, tmp_pat
     declared = tomllib.loads(Path(out).read_text())
     assert declared["exposures"]["walking_min_day_groups"]["variable"] == "walking_min_day"
     assert "walking_min_day" not in declared["columns"]
+    assert declared["characteristics"][0]["rows"][-1] == "valid_days"
 
 
 def test_limits_are_round_numbers_outside() -> None:

@@ -57,7 +57,7 @@ def draft(request: Request, roles: Roles, columns: Sequence[Guess], file: FilePr
         *_exclusions(parts, before, days=bool(request.days_file)),
         *_settings(parts),
         *_analyses(parts),
-        *_shown(parts),
+        *_shown(parts, days=bool(request.days_file)),
         f"{HEADING}examples",
         *comment("Each is in force once the # before its lines is taken away."),
         *examples(parts),
@@ -270,7 +270,7 @@ def _analyses(parts: Parts) -> list[str]:
                 "exposures": [e.name for e in parts.curved],
                 "model": parts.last_model,
                 "knot_percentiles": [10, 50, 90],
-                "reference_percentile": 10,
+                "reference_percentile": 10 if all(e.quantiles == 4 for e in parts.curved) else 50,
                 "step": {e.name: grid_step(e) for e in parts.curved},
             },
             {"reference_percentile": "where the ratio is 1", "step": "distance of the points"},
@@ -286,8 +286,9 @@ def _analyses(parts: Parts) -> list[str]:
     return [*out, ""]
 
 
-def _shown(parts: Parts) -> list[str]:
-    rows = list(dict.fromkeys([*(c.name for c in parts.covariates), *(e.column.name for e in parts.exposures)]))
+def _shown(parts: Parts, *, days: bool) -> list[str]:
+    named = [*(c.name for c in parts.covariates), *(e.column.name for e in parts.exposures)]
+    rows = list(dict.fromkeys([*named, *(["valid_days"] if days else [])]))
     first = parts.exposures[0]
     out = [
         f"{HEADING}what the report shows",
