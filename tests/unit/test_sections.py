@@ -482,6 +482,8 @@ def test_a_small_joint_group_hides_what_gives_it_away() -> None:
     assert other  # a second one, or the margin would give it away
     crude = next(row for row in rows if "<5 / " in "".join(row))
     assert crude[4] == "NR"
+    heads = [row[0] for row in rows if "within each level of" in row[0]]
+    assert heads == ["Volume within each level of sex, RR", "Sex within each level of volume, RR"]
 
 
 def test_ratios_within_strata_hide_the_cells_of_the_joint_groups() -> None:

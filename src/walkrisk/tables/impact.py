@@ -104,10 +104,10 @@ class _Joint:
         yield self._heading(f"Joint effects, {kind} against the reference of both")
         for a in self.levels:
             yield self._row(a, lambda level: self._cell("", level), counts=True)
-        yield self._heading(f"{first} within each level of {_lower(second)}, {kind}")
+        yield self._heading(f"{_capital(first)} within each level of {_lower(second)}, {kind}")
         for a in self.levels:
             yield self._row(a, lambda level: self._cell(f"{self.modifier.id}={level.split('/')[1]}", level))
-        yield self._heading(f"{second} within each level of {_lower(first)}, {kind}")
+        yield self._heading(f"{_capital(second)} within each level of {_lower(first)}, {kind}")
         for a in self.levels:
             yield self._row(a, lambda level: self._cell(f"{self.exposure}={level.split('/')[0]}", level))
         yield self._heading(f"Ratio of {kind}s (multiplicative interaction)")
@@ -177,6 +177,10 @@ class _Joint:
             e for e in self.found.joint if e.level.split("/")[0] in (a, self.levels[0]) or e.level.endswith(f"/{b}")
         ]
         return self.shown.guard.hides_ratio(*corners, crude=self.crude)
+
+
+def _capital(label: str) -> str:
+    return label[:1].upper() + label[1:]
 
 
 def _lower(label: str) -> str:
