@@ -56,6 +56,7 @@ def check_files(path: Path, data: Path | None, days: Path | None = None, *, sens
 
 def _faults_of_data(path: Path, data: Path | None, days: Path | None) -> Sequence[str]:
     """The faults of the data under a declaration whose names are at fault, but not its grammar."""
+    study = None
     try:
         study = build(Study, read_toml(path, "a study declaration"), "", [])
         if study is None or data is None:
