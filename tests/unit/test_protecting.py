@@ -221,7 +221,8 @@ def test_merged_steps_are_listed() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("3 people lack a covariate.", "fewer than 5 people lack a covariate."),
+        ("3 people lack a covariate.", "Fewer than 5 people lack a covariate."),
+        ("It converged. 3 people lack a covariate.", "It converged. Fewer than 5 people lack a covariate."),
         ("24 of 1129 weights were cut; 2 of 40 too.", "24 of 1129 weights were cut; fewer than 5 of 40 too."),
         ("The groups are below 5 events for 19 coefficients.", "The groups are below 5 events for 19 coefficients."),
         ("64 events for 19 coefficients.", "NR events for 19 coefficients."),

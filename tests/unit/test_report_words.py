@@ -96,9 +96,9 @@ def test_days_are_said_as_they_are_declared() -> None:
     rule = ValidDay(zero_invalidates=("lying_s", "walking_s"), not_worn=("nonwear_s",), max_not_worn_h=4.0)
     mean = DayMean(of="walking_s", label="Walking volume")
     said = _days(Days(number=7, valid=rule, means={"walking_min_day": mean}))
-    assert "Up to 7 days" in said
-    assert "A day was valid with some time each of lying and walking; at most 4 h of nonwear together." in said
-    assert said.endswith("Means a day over valid days: walking volume.")
+    assert "Of each person up to 7 days" in said
+    assert "A day was valid with some lying and some walking; at most 4 h of nonwear time together." in said
+    assert said.endswith("Daily means over valid days: walking volume.")
 
 
 def test_programs_are_named_with_their_versions(view: View) -> None:

@@ -98,31 +98,33 @@ def _sentences(view: View, main: Beside, beside: Sequence[Beside]) -> Iterator[S
         assert mine is not None
         found = [(b, e) for b in beside if (e := b.cells[i]) is not None and e.estimate is not None]
         yield sentence(
-            "{exposure}: in the main analysis the adjusted ratio of {level} against {reference} was {main} "
-            "({conf}% interval in parentheses).",
+            "{exposure}: in the main analysis the adjusted ratio of {level} against {reference} was {main}"
+            + (" ({conf}% interval in parentheses)." if mine.estimate is not None else "."),
             exposure=words(view.label(exposure)),
             level=words(view.category(exposure, view.headline(exposure))),
             reference=words(view.category(exposure, view.reference(exposure))),
             main=ratio_of(mine),
-            conf=level,
+            **({"conf": level} if mine.estimate is not None else {}),
         )
         if len(found) < 2:  # one line is read in the table
             continue
         ordered = sorted(found, key=lambda pair: pair[1].estimate or 0.0)
         (low, smallest), (high, largest) = ordered[0], ordered[-1]
         with_limits = [e for _, e in found if e.conf_low is not None and e.conf_high is not None]
+        told = (
+            "; the interval (of confidence, of simulation, or of specifications) held the value of no association in "
+            "{holding} of the {limits} lines that have one."
+        )
         holding = sum(1 for e in with_limits if (e.conf_low or 0.0) <= 1.0 <= (e.conf_high or 0.0))
         yield sentence(
             "{exposure}: over the {k} lines of the summary that give this ratio it lay between {smallest} ({low}) and "
-            "{largest} ({high}); the interval (of confidence, of simulation, or of specifications) held the value of "
-            "no association in {holding} of the {limits} lines that have one. The lines are not independent of one "
-            "another, and worst cases of loss are no lines but bounds.",
+            f"{{largest}} ({{high}}){told if with_limits else '.'} The lines are not independent of one another, and "
+            "worst cases of loss are no lines but bounds.",
             exposure=words(view.label(exposure)),
             k=derived(len(found)),
             smallest=ratio_of(smallest),
             low=words(low.label),
             largest=ratio_of(largest),
             high=words(high.label),
-            holding=derived(holding),
-            limits=derived(len(with_limits)),
+            **({"holding": derived(holding), "limits": derived(len(with_limits))} if with_limits else {}),
         )

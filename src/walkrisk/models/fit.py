@@ -183,8 +183,8 @@ def fit_model(
         return empty_fit(method, design, y, sentences)
     if solved.separated:
         sentences.append(
-            f"{solved.separated} people without differing outcomes are separated from the others by the covariates "
-            "together; ratios that rest on them are not estimable."
+            f"The covariates together set {solved.separated} people apart, all with or all without the outcome; ratios "
+            "that rest on them are not estimable."
         )
     with np.errstate(all="ignore"):  # a fit that failed has infinite pieces; its verdict says so
         return _assembled(method, design, (y, w), solved, independent, cells, sentences)

@@ -51,8 +51,8 @@ def said(
         )
     if events < FEW_EVENTS * coefficients:
         said.append(
-            f"{events} events for {coefficients} coefficients: with fewer than {FEW_EVENTS} events each, "
-            f"{MEASURES[family.link]} are unstable and robust intervals too narrow."
+            f"{events} events for {coefficients} coefficient{'s' * (coefficients > 1)}: with fewer than {FEW_EVENTS} "
+            f"events each, {MEASURES[family.link]} are unstable and robust intervals too narrow."
         )
     return said
 

@@ -242,7 +242,8 @@ def _sites(seat: int, seat_share: float, move: int, move_share: float) -> Sites:
     return Sites(
         verdict="swapped",
         confidence=confidence,
-        sentence="The files of thigh and back were exchanged: what is named back lies in a seat and moves as a thigh.",
+        sentence="The files of thigh and back were exchanged: what is named back lies level in sitting and moves as a "
+        "thigh does.",
     )
 
 

@@ -44,20 +44,20 @@ def participants(view: View) -> Iterator[str]:
 
 def _days(days: Days) -> str:
     where = "columns of the extract" if days.layout == "wide" else "a table with one row a participant and day"
-    said = [f"Up to {days.number} days of seconds by activity a person were taken from {where}."]
+    said = [f"Of each person up to {days.number} days, in seconds of each activity, were taken from {where}."]
     rule = days.valid
     wanted = []
     if rule.zero_invalidates:
-        wanted.append(f"some time each of {_activities(rule.zero_invalidates)}")
+        wanted.append(" and ".join(f"some {_activities([name])}" for name in rule.zero_invalidates))
     if rule.total_of and rule.min_total_h:
         wanted.append(f"at least {rule.min_total_h:g} h of {_activities(rule.total_of)} together")
     if rule.not_worn and rule.max_not_worn_h is not None:
-        wanted.append(f"at most {rule.max_not_worn_h:g} h of {_activities(rule.not_worn)} together")
+        wanted.append(f"at most {rule.max_not_worn_h:g} h of {_activities(rule.not_worn)} time together")
     if wanted:
         said.append(f"A day was valid with {'; '.join(wanted)}.")
     for which, group in groupby(sorted(days.means.values(), key=lambda m: m.days), key=lambda m: m.days):
         labels = ", ".join(in_text(m.label or _activities([m.of])) for m in group)
-        said.append(f"Means a day over {which} days: {labels}.")
+        said.append(f"Daily means over {which} days: {labels}.")
     return " ".join(said)
 
 

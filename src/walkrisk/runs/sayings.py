@@ -23,7 +23,8 @@ def published_text(text: str, *, min_cell: int, hidden: Collection[int] = (), ba
     def shown(match: re.Match[str]) -> str:
         n = int(match[1].replace(",", ""))
         if is_small(n, min_cell):
-            return f"fewer than {min_cell}"
+            begins = not text[: match.start()] or text[: match.start()].endswith((". ", ".\n"))
+            return f"{'Fewer' if begins else 'fewer'} than {min_cell}"
         return f"{base * round(n / base)}" if base else match[1]
 
     text = ROWS.sub("", text) if min_cell else text
