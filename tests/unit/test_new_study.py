@@ -247,6 +247,7 @@ def test_row_names_of_r_are_no_column_to_take_in(people: pd.DataFrame, tmp_path:
     people.drop(columns="note").assign(**{"steps.day": range(N), "weight.kg": range(N)}).to_csv(tmp_path / "p.csv")
     text = drafted(tmp_path, tmp_path / "p.csv")
     assert "# A column without a name: row names" in text
+    assert "knot_percentiles = [10, 50, 90] # or knots = 4" in text
     assert "[columns.column]" not in text
     assert 'from = "steps.day"' in text
     assert '#unit = "steps/day"\n#meaning = "Steps"' in text

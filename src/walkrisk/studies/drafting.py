@@ -273,7 +273,11 @@ def _analyses(parts: Parts) -> list[str]:
                 "reference_percentile": 10 if all(e.quantiles == 4 for e in parts.curved) else 50,
                 "step": {e.name: grid_step(e) for e in parts.curved},
             },
-            {"reference_percentile": "where the ratio is 1", "step": "distance of the points"},
+            {
+                "knot_percentiles": "or knots = 4, placed by Harrell's rule",
+                "reference_percentile": "where the ratio is 1",
+                "step": "distance of the points",
+            },
         )
     if parts.numbers:
         trend: dict[str, Value] = {
