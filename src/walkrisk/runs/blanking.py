@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from walkrisk.estimates.characteristics import SMD
 from walkrisk.estimates.marking import Marks
@@ -13,10 +14,12 @@ from walkrisk.estimates.results import Characteristic, Diagnostic, Specification
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.samples import Secret
 from walkrisk.estimates.suppression import Mark, is_small
+from walkrisk.estimates.telling_moments import telling_moments
 from walkrisk.estimates.withheld import COUNTED, RATIOS, UNKNOWN, Reason, Withheld
-from walkrisk.studies.kinds import category_names, is_factor
+from walkrisk.runs.crude import is_crude, is_crude_specification
 from walkrisk.studies.study import Study
 
+Row = TypeVar("Row", Estimate, Specification)
 LEAST_FOR_MEANS = 10  # with fewer people one decimal of a mean tells how many they are
 
 
@@ -30,15 +33,29 @@ class Secrets:
     min_cell: int
     first: Mapping[tuple[str, str, str, str, str], str]  # the variance that a fit's rows are shown with
     blocks: Mapping[Place, Sequence[Block]]
+    two_valued: frozenset[str] = frozenset()  # numbers that descriptive tables show to have two values only
 
     def mark(self, row: Estimate, level: str, what: str) -> Mark | None:
-        """How a count of a category is shown: by its own place, or where the same people are counted."""
-        return next((m for p in self._places(row) if (m := self.marks.ratio.get((*p, level, what)))), None)
+        """How a count of a category is shown: by its own place, or where the same people are counted; of a reference
+        that its place does not count, by any place of its exposure."""
+        places = self._places(row)
+        if level and not any(level in b for p in places for b in self.blocks[p]):
+            places = [p for p in self.blocks if p[1] == row.exposure]
+        return next((m for p in places if (m := self.marks.ratio.get((*p, level, what)))), None)
 
     def behind(self, row: Estimate | Diagnostic) -> bool:
-        """Whether a hidden count stands behind the numbers of a row without category."""
+        """Whether a hidden count stands behind the numbers of a row without category: one of its place, or of its
+        exposure where no place counts the row's people."""
         places = set(self._places(row))
-        return any(cell[3] and cell[:3] in places for cell in self.marks.ratio)
+        return any(c[3] and c[:3] in places for c in self.marks.ratio) if places else self.any_behind(row.exposure)
+
+    def any_behind(self, exposure: str) -> bool:
+        """Whether some count of an exposure's categories is hidden."""
+        return any(c[1] == exposure and c[3] for c in self.marks.ratio)
+
+    def counted(self, row: Estimate | Diagnostic) -> bool:
+        """Whether the people of a row are told by category, so that small counts among them are known."""
+        return row.n is None or not row.exposure or bool(self._places(row))
 
     def _places(self, row: Estimate | Diagnostic) -> list[Place]:
         """The place of a row if categories are counted there, else the places of its exposure that count as many."""
@@ -64,29 +81,7 @@ class Secrets:
 
     def crude(self, row: Estimate | Diagnostic) -> bool:
         """Whether a row's numbers follow from counts alone (see `is_crude`)."""
-        return is_crude(self.study, row)
-
-
-def is_crude(study: Study, row: Estimate | Diagnostic) -> bool:
-    """Whether a row's numbers follow from counts alone: its model has no covariates, or one with levels, whose counts
-    by category may stand in a table of strata or joint groups."""
-    model = study.models.get(row.model)
-    if model is None:
-        return False
-    analysis = next((a for a in study.analyses if a.id == row.analysis), None)
-    left = set(model.covariates)
-    if analysis and analysis.stratify:
-        left -= set(analysis.stratify.drop)
-    if analysis:
-        left |= {c for a in analysis.add if row.model in a.models for c in a.covariates}
-    for x in study.interactions:
-        if x.analysis == row.analysis:
-            left -= {*x.drop, x.modifier}
-    return not left or (len(left) == 1 and _has_levels(study, next(iter(left))))
-
-
-def _has_levels(study: Study, name: str) -> bool:
-    return bool(category_names(study, name)) if name in study.exposures else is_factor(study, name)
+        return is_crude(self.study, row, self.two_valued)
 
 
 def blanked_estimates(rows: Sequence[Estimate], secrets: Secrets) -> tuple[list[Estimate], list[Withheld]]:
@@ -109,7 +104,7 @@ def _estimate(row: Estimate, secrets: Secrets) -> tuple[Estimate, list[Withheld]
         n, events = n or whole[0], events or whole[1]
     said: list[Withheld] = []
     made = replace(row, n=None if n else row.n, events=None if events else row.events)
-    if not level:
+    if not level and not (row.estimand == "count" and is_small(row.n or 0, secrets.min_cell)):
         said += [row_of(row, c, "difference") for c, gone in (("n", n), ("events", events)) if gone]
     if row.estimate != 1.0 or row.level != row.reference:
         if _gives_away(row, level, secrets):
@@ -121,7 +116,7 @@ def _estimate(row: Estimate, secrets: Secrets) -> tuple[Estimate, list[Withheld]
     return made, said
 
 
-def emptied(row: Estimate) -> Estimate:
+def emptied(row: Row) -> Row:
     """A row without its numbers."""
     return replace(row, estimate=None, std_error=None, conf_low=None, conf_high=None, p_value=None)
 
@@ -131,6 +126,8 @@ def _gives_away(row: Estimate, level: str, secrets: Secrets) -> bool:
     crude = secrets.crude(row)
     if row.estimand == "paf":
         return secrets.behind(row)
+    if crude and row.estimand in COUNTED and not secrets.counted(row):
+        return True
     marks = [secrets.mark(row, v, what) for v in (row.level, row.reference) if v for what in ("n", "events")]
     if row.estimand in RATIOS and level:
         return crude and (secrets.behind(row) if "/" in row.level and row.stratum else any(marks))
@@ -180,7 +177,8 @@ def row_of(row: Estimate, column: str, reason: Reason, *, item: str = "") -> Wit
 def blanked_characteristics(
     rows: Sequence[Characteristic], secrets: Secrets
 ) -> tuple[list[Characteristic], list[Withheld]]:
-    """Descriptive cells without hidden counts; their percentages, and means that would give one back, go with them.
+    """Descriptive cells without hidden counts; their percentages, and means that would give one back, go with them, as
+    do those of whole numbers that hardly vary.
 
     Where only the number of unknown is hidden, means and deviations keep one decimal.
     """
@@ -189,29 +187,31 @@ def blanked_characteristics(
     said: dict[Withheld, None] = {}
     marked = {(cell[0], cell[2]) for cell in marks}
     sized = {cell[0] for cell in marks if cell[2] == ""}
+    telling = telling_moments(rows, secrets.min_cell)
     for row in rows:
         size = (row.table, row.group, "", "") in marks
         unknown = size or (row.table, row.group, row.variable, UNKNOWN) in marks
         value = row.value
         if row.statistic == SMD:
             gone = row.table in sized or (row.table, row.variable) in marked
-            gone = gone or _rests_on_few(rows, row, secrets.min_cell)
+            gone = gone or (row.table, row.variable) in telling or _rests_on_few(rows, row, secrets.min_cell)
             value, unknown = (None if gone else value), gone or unknown
         elif row.statistic in ("n", "count"):
             value = None if (row.table, row.group, row.variable, row.level) in marks else value
         elif row.statistic == "percent":
             value = None if unknown or (row.table, row.group, row.variable, row.level) in marks else value
         else:
-            value = _moment(row, size, unknown, secrets.min_cell)
+            hidden = size or (row.table, row.variable) in telling
+            value = _moment(row, hidden, unknown, secrets.min_cell)
         if value is None and row.value is not None and row.statistic not in ("n", "count"):
             said[_cell_of(row, row.statistic, "derived")] = None
         out.append(replace(row, value=value, known=None if unknown else row.known))
     return out, list(said)
 
 
-def _moment(row: Characteristic, size: bool, unknown: bool, min_cell: int) -> float | None:
+def _moment(row: Characteristic, hidden: bool, unknown: bool, min_cell: int) -> float | None:
     known = row.known or 0
-    if row.value is None or size or is_small(known, min_cell):
+    if row.value is None or hidden or is_small(known, min_cell):
         return None
     if not unknown:
         return row.value
@@ -247,7 +247,7 @@ def blanked_diagnostics(rows: Sequence[Diagnostic], secrets: Secrets) -> tuple[l
         n, events = (
             (*place, "", what) in secrets.marks.ratio or gone for what, gone in zip(("n", "events"), whole, strict=True)
         )
-        derived = secrets.crude(row) and secrets.behind(row)
+        derived = secrets.crude(row) and (secrets.behind(row) or not secrets.counted(row))
         made = replace(row, n=None if n else row.n, events=None if events else row.events)
         if derived:
             made = replace(made, max_fitted_risk=None, log_likelihood=None)
@@ -272,11 +272,13 @@ def blanked_diagnostics(rows: Sequence[Diagnostic], secrets: Secrets) -> tuple[l
 def blanked_specifications(
     rows: Sequence[Specification], secrets: Secrets
 ) -> tuple[list[Specification], list[Withheld]]:
-    """Specifications without the sizes of samples that keep them back."""
+    """Specifications without the sizes of samples that keep them back, and without what follows from hidden counts."""
     out, said = [], []
     for row in rows:
         n, events = secrets.of_sample(row.n, row.events)
-        out.append(replace(row, n=None if n else row.n, events=None if events else row.events))
+        derived = secrets.any_behind(row.exposure) and is_crude_specification(secrets.study, row, secrets.two_valued)
+        made = replace(row, n=None if n else row.n, events=None if events else row.events)
+        out.append(emptied(made) if derived else made)
         said += [
             Withheld(
                 file="specifications",
@@ -285,9 +287,9 @@ def blanked_specifications(
                 level=row.level,
                 item=str(row.specification),
                 column=column,
-                reason="difference",
+                reason="derived" if column == "estimate" else "difference",
             )
-            for column, gone in (("n", n), ("events", events))
+            for column, gone in (("n", n), ("events", events), ("estimate", derived))
             if gone
         ]
     return out, said

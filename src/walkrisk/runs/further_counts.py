@@ -7,6 +7,7 @@ when one level of a variable is left out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 from walkrisk.estimates.marking import Further
 from walkrisk.estimates.rows import Estimate
@@ -28,6 +29,7 @@ def further_counts(study: Study, rows: Sequence[Estimate]) -> Further:
         _add_worst(further, [e for e in rows if e.analysis == w.id], w.id, main)
     for left in study.sensitivity.leave_one_out:
         _add_left_out(further, study, [e for e in rows if e.analysis == left.id], left.id)
+    _tie_losses(further)
     return further
 
 
@@ -86,6 +88,19 @@ def _add_losses(further: Further, rows: Sequence[Estimate], analysis: str, main:
             whole: Key = (what, analysis, exposure, "")
             further.values[whole] = sum(further.values[k] for k in parts)  # known: the flow tells it
             further.sums.append(Sum(whole, parts))
+
+
+def _tie_losses(further: Further) -> None:
+    """Ties the lost by category of analyses that count the same people lost, each of which hides others."""
+    blocks: dict[tuple[str, str, str], dict[str, Key]] = {}
+    for cell in further.values:
+        if cell[0] in ("lost", "added") and cell[3] not in ("", "incomplete", "everyone lost"):
+            what, analysis, exposure, level = (str(part) for part in cell)
+            blocks.setdefault((what, analysis, exposure), {})[level] = cell
+    for (place, one), (other, two) in combinations(blocks.items(), 2):
+        counts = ({level: further.values[cell] for level, cell in block.items()} for block in (one, two))
+        if place[2] == other[2] and next(counts) == next(counts):
+            further.sums.extend(Sum(one[level], (two[level],)) for level in one)
 
 
 def _main(further: Further, e: Estimate, main: Mapping[tuple[str, str], int]) -> Key:

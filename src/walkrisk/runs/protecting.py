@@ -8,6 +8,7 @@ rounded where the study asks for it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,12 +18,15 @@ from walkrisk.estimates.marking import Links, Marks, Released, block_samples, co
 from walkrisk.estimates.ratio_counts import cuts_by_exposure, ratio_blocks
 from walkrisk.estimates.results import OUTCOME_TABLE, Diagnostic, Results
 from walkrisk.estimates.samples import Sample, clash, secret_samples
+from walkrisk.estimates.telling_moments import of_two_numbers
 from walkrisk.estimates.withheld import COUNTED, Withheld
 from walkrisk.runs import blanking, coarsening, rounding, sensitivity_counts
 from walkrisk.runs.blanking import Secrets
 from walkrisk.runs.further_counts import further_counts
 from walkrisk.runs.sayings import published_text
 from walkrisk.studies.study import Study
+
+_LIMITS = re.compile(r"truncated to [\d.]+ to [\d.]+ \(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,8 @@ def protect(
         further=further_counts(study, results.estimates),
     )
     first = blanking.first_variances(results.estimates, study.settings.variances[0])
-    secrets = Secrets(study, marks, samples, k, first, ratio_blocks(results.estimates))
+    two_valued = of_two_numbers(results.characteristics)
+    secrets = Secrets(study, marks, samples, k, first, ratio_blocks(results.estimates), two_valued)
     made, more = _blanked(study, results, secrets, flow)
     hidden_rows = data_rows is not None and _rows_hidden(data_rows, flow, known)
     texts = tuple(published_text(w, min_cell=k, base=base) for w in warnings)
@@ -158,9 +163,10 @@ def _blanked(
     cutpoints, h = coarsening.published_cutpoints(results.cutpoints, _sizes(results), min_cell=k)
     kept_back = {n for (n, _), what in secrets.samples.items() if what == "n"}
     points, i = coarsening.published_points(results.points, ends, hidden=kept_back, min_cell=k)
-    points, j = sensitivity_counts.guarded_points(study, points, secrets, estimates)
+    points, j = sensitivity_counts.guarded_points(study, results, points, secrets, estimates)
+    few_lost = sensitivity_counts.shares_hidden(estimates)
     diagnostics = [
-        replace(x, warnings=_said(x.warnings, old, secrets))
+        replace(x, warnings=_said(x.warnings, old, secrets, weights=(x.analysis, x.exposure) not in few_lost))
         for x, old in zip(diagnostics, results.diagnostics, strict=True)
     ]
     made = replace(
@@ -178,8 +184,10 @@ def _blanked(
     return made, [*a, *b, *c, *d, *e, *f, *g, *h, *i, *j]
 
 
-def _said(text: str, row: Diagnostic, secrets: Secrets) -> str:
-    """A fit's sentences without the counts that its place keeps back."""
+def _said(text: str, row: Diagnostic, secrets: Secrets, *, weights: bool) -> str:
+    """A fit's sentences without the counts that its place keeps back, and without limits of weights unless they are
+    told."""
+    text = text if weights else _LIMITS.sub("truncated (", text)
     place = (row.analysis, row.exposure, row.stratum)
     n, events = row.n, row.events
     whole = secrets.of_sample(n, events)

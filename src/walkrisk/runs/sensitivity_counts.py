@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from walkrisk.estimates.results import Point, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import is_small
+from walkrisk.estimates.telling_moments import telling_moments
 from walkrisk.estimates.withheld import Withheld
-from walkrisk.runs.blanking import Secrets, row_of
+from walkrisk.runs.blanking import Secrets, emptied, row_of
+from walkrisk.runs.crude import is_crude_specification, of_counts
 from walkrisk.runs.further_counts import cell_of, people_cell_of
 from walkrisk.studies.study import Study
 
 NOT_PEOPLE = ("impossible_draws", "monte_carlo_error", "power", "minimal_detectable_ratio")
 WHOLE = ("eligible", "followed")  # counts of losses that are whole samples
+_PERCENTILE = re.compile(r"p[\d.]+")  # of weights, many of which are the share of a category that stayed
 GROUPS = ("smallest", "largest", "largest_change")  # strata of a jackknife: the people of one group left out
 
 
@@ -56,7 +60,18 @@ def guarded(
             said.append(row_of(old, "n", "complementary"))
         if old.estimand == "count" and old.n is not None and out[i].n is None and old.estimate == old.n:
             out[i] = replace(out[i], estimate=None)
+        if _sums_up(study, results, old, secrets):
+            out[i] = emptied(out[i])
+            said.append(row_of(old, "estimate", "derived"))
     return out, said
+
+
+def _sums_up(study: Study, results: Results, row: Estimate, secrets: Secrets) -> bool:
+    """Whether a row sums up specifications some of whose numbers follow from hidden counts."""
+    if row.analysis not in {m.id for m in study.sensitivity.multiverses} or row.estimand == "count":
+        return False
+    mine = (s for s in results.specifications if (s.analysis, s.exposure) == (row.analysis, row.exposure))
+    return secrets.any_behind(row.exposure) and any(is_crude_specification(study, s, secrets.two_valued) for s in mine)
 
 
 def _hidden_in_main(row: Estimate, secrets: Secrets) -> bool:
@@ -90,29 +105,54 @@ def _groups(rows: Sequence[Estimate], analysis: str, k: int) -> set[int]:
 
 
 def guarded_points(
-    study: Study, points: Sequence[Point], secrets: Secrets, estimates: Sequence[Estimate]
+    study: Study, results: Results, points: Sequence[Point], secrets: Secrets, estimates: Sequence[Estimate]
 ) -> tuple[list[Point], list[Withheld]]:
-    """Points without the differences of shares whose counts are hidden."""
-    withheld = {
-        (e.analysis, e.exposure) for e in estimates if e.estimand == "share" and e.exposure and e.estimate is None
-    }
+    """Points without the differences of shares whose counts are hidden, nor ratios that follow from hidden counts."""
+    withheld = shares_hidden(estimates)
     described = {(cell[0], cell[2]) for cell in secrets.marks.characteristic}
+    described |= telling_moments(results.characteristics, secrets.min_cell)
+    derived = _of_derived_ratios(study, results, secrets)
     out, said = [], []
     for p in points:
+        few_lost = (p.analysis, p.exposure) in withheld
+        if few_lost and p.series == "weights" and _PERCENTILE.fullmatch(p.item):
+            out.append(replace(p, y=None))
+            said.append(_gone(p, "y"))
+            continue
+        if (p.analysis, p.exposure) in derived or (few_lost and p.series == "histogram"):
+            said.append(_gone(p, "y"))
+            continue
         tables = [f"{d.id}_followed" for d in study.sensitivity.losses]
         marked = any((t, name) in described for t in tables for name in (p.item, ""))
         if p.series in ("lost", "balance") and (marked or (p.analysis, p.item) in withheld):
             out.append(replace(p, x=None, y=None))
-            said.append(
-                Withheld(
-                    file="points",
-                    analysis=p.analysis,
-                    level=p.level,
-                    item=f"{p.series}: {p.item}",
-                    column="x",
-                    reason="derived",
-                )
-            )
+            said.append(_gone(p, "x"))
         else:
             out.append(p)
-    return out, said
+    return out, list(dict.fromkeys(said))
+
+
+def shares_hidden(estimates: Sequence[Estimate]) -> set[tuple[str, str]]:
+    """(analysis, exposure) of losses of which a category's share is hidden: many weights are such a share."""
+    return {(e.analysis, e.exposure) for e in estimates if e.estimand == "share" and e.exposure and e.estimate is None}
+
+
+def _of_derived_ratios(study: Study, results: Results, secrets: Secrets) -> set[tuple[str, str]]:
+    """(analysis, exposure) of points whose ratios follow from hidden counts."""
+    s, model = study.sensitivity, study.models.get(study.sensitivity.model)
+    ids = {
+        *(x.id for x in s.worst_cases), *(x.id for x in s.confounder_arrays), *(x.id for x in s.contours),
+        *(x.id for x in s.benchmarks), *(x.id for x in s.probabilistic_confounders), *(x.id for x in s.jackknives),
+        *(x.id for x in s.probabilistic_selections), *(x.id for x in s.misclassified_outcomes),
+    }  # fmt: skip
+    crude = model is not None and of_counts(study, model.covariates, secrets.two_valued)
+    places = {(p.analysis, p.exposure) for p in results.points if crude and p.analysis in ids}
+    places |= {
+        (x.analysis, x.exposure) for x in results.specifications if is_crude_specification(study, x, secrets.two_valued)
+    }
+    return {place for place in places if secrets.any_behind(place[1])}
+
+
+def _gone(p: Point, column: str) -> Withheld:
+    item = f"{p.series}: {p.item}"
+    return Withheld(file="points", analysis=p.analysis, level=p.level, item=item, column=column, reason="derived")

@@ -160,6 +160,6 @@ class _Maker:
     def _mean(self, group: str, variable: str, decimals: int) -> str:
         mean = self.cells[group, variable, "", "mean"].value
         known = self.known[group, variable]
-        if is_small(known or 0, self.min_cell) or (mean is None and known is None):
+        if is_small(known or 0, self.min_cell) or (mean is None and known != 0):
             return NOT_REPORTED
         return self.rounding.mean(mean, self.cells[group, variable, "", "sd"].value, decimals)
