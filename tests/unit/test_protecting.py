@@ -16,6 +16,7 @@ from walkrisk.estimates.samples import Sample, secret_samples
 from walkrisk.reports.manifest import DataSource
 from walkrisk.runs.blanking import marked_cells, marks_from
 from walkrisk.runs.coarsening import (
+    people_below,
     published_curves,
     published_cutpoints,
     published_flow,
@@ -170,6 +171,16 @@ def test_bars_are_wider_where_many_would_be_told_at_a_neighbours_place() -> None
         (120.0, 160.0, 10),
     ]
     assert ends == {"dose": (20.0, 140.0)}  # of the narrow bars
+
+
+def test_no_limit_of_bars_lies_few_people_from_a_cut_point() -> None:
+    own = bars(10, 8, 12, 10)
+    rows = ratios("main", {"Half 1": (20, 9), "Half 2": (20, 9)})
+    assert people_below(rows, own) == {"dose": {20}}
+    assert people_below(ratios("main", {"Half 1": (20, 9), "Half 2": (19, 9)}), own) == {}  # of other people
+    made = published_histograms(own, min_cell=5, below={"dose": {20}})[0]
+    assert [b.n for b in made] == [10, 0, 20, 10]  # 18 below the second limit would tell of 2 people
+    assert [b.n for b in published_histograms(own, min_cell=5, below={"dose": {18}})[0]] == [10, 8, 12, 10]
 
 
 def test_a_histogram_of_few_people_is_not_shown() -> None:

@@ -7,16 +7,16 @@ people lie beyond; percentiles with fewer people beyond are left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
 from walkrisk.cohorts.eligibility import FlowStep
 from walkrisk.estimates.disclosure import merge_small_steps
 from walkrisk.estimates.results import CutPoint, HistogramBin, Point
-from walkrisk.estimates.rows import CurvePoint
+from walkrisk.estimates.rows import CurvePoint, Estimate
 from walkrisk.estimates.suppression import is_small
-from walkrisk.estimates.withheld import Withheld
+from walkrisk.estimates.withheld import RATIOS, Withheld
 
 Range = Mapping[str, tuple[float, float]]
 """exposure -> between which values curves are shown."""
@@ -33,11 +33,13 @@ def published_flow(flow: Sequence[FlowStep], *, min_cell: int) -> tuple[tuple[Fl
 
 
 def published_histograms(
-    bins: Sequence[HistogramBin], *, min_cell: int
+    bins: Sequence[HistogramBin], *, min_cell: int, below: Mapping[str, Collection[int]] | None = None
 ) -> tuple[list[HistogramBin], Range, list[Withheld]]:
     """Bars of at least `min_cell` people or nobody, the outermost holding everyone beyond; and the range of curves.
 
-    Bars are widened where more than a tenth of the people would otherwise be told at the place of a neighbour.
+    Bars are widened where more than a tenth of the people would otherwise be told at the place of a neighbour. `below`
+    are the numbers of people at or below the cut points of an exposure: where one is so near that of a limit of bars
+    that few people lie between the two, the bar is joined to the next.
     """
     out: list[HistogramBin] = []
     ends: dict[str, tuple[float, float]] = {}
@@ -48,6 +50,7 @@ def published_histograms(
         if made:
             ends[exposure] = (made[0].high, made[-1].low)
             made = _widened(own, max(min_cell, 1)) or made
+            made = _apart(made, (below or {}).get(exposure, ()), min_cell)
         out += made
         said += [Withheld(file="histograms", exposure=exposure, column="n", reason="merged")] if made != own else []
     return out, ends, said
@@ -62,6 +65,33 @@ def _widened(bins: Sequence[HistogramBin], least: int) -> list[HistogramBin]:
         if sum(max(true.get(b.low, 0) - b.n, 0) for b in made) <= sum(b.n for b in bins) / 10:
             return made
     return []
+
+
+def _apart(bins: Sequence[HistogramBin], below: Collection[int], min_cell: int) -> list[HistogramBin]:
+    counts = [b.n for b in bins]
+    told = 0
+    for i in range(len(counts) - 1):
+        told += counts[i]
+        if any(is_small(abs(told - n), min_cell) for n in below):
+            told -= counts[i]
+            counts[i], counts[i + 1] = 0, counts[i] + counts[i + 1]
+    return [replace(b, n=n) for b, n in zip(bins, counts, strict=True)]
+
+
+def people_below(estimates: Sequence[Estimate], bins: Sequence[HistogramBin]) -> dict[str, set[int]]:
+    """Exposure -> how many people are at or below each cut point, for cut points of everyone in its histogram."""
+    sizes: dict[str, int] = {}
+    for b in bins:
+        sizes[b.exposure] = sizes.get(b.exposure, 0) + b.n
+    levels: dict[tuple[str, str, str], dict[str, int]] = {}
+    for e in estimates:
+        if e.exposure in sizes and e.estimand in RATIOS and not e.stratum and e.level and e.n is not None:
+            levels.setdefault((e.analysis, e.exposure, e.model), {})[e.level] = e.n
+    below: dict[str, set[int]] = {}
+    for (_, exposure, _), counts in levels.items():
+        if sum(counts.values()) == sizes[exposure]:
+            below.setdefault(exposure, set()).update(accumulate([*counts.values()][:-1]))
+    return below
 
 
 def _wider(bins: Sequence[HistogramBin], times: int) -> list[HistogramBin]:

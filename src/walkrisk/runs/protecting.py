@@ -158,7 +158,8 @@ def _blanked(
     characteristics, c = blanking.blanked_characteristics(results.characteristics, secrets)
     diagnostics, d = blanking.blanked_diagnostics(results.diagnostics, secrets)
     specifications, e = blanking.blanked_specifications(results.specifications, secrets)
-    bins, ends, f = coarsening.published_histograms(results.histograms, min_cell=k)
+    below = coarsening.people_below(results.estimates, results.histograms)
+    bins, ends, f = coarsening.published_histograms(results.histograms, min_cell=k, below=below)
     curves, g = coarsening.published_curves(results.curves, ends)
     cutpoints, h = coarsening.published_cutpoints(results.cutpoints, _sizes(results), min_cell=k)
     kept_back = {n for (n, _), what in secrets.samples.items() if what == "n"}
