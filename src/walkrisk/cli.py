@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.debug:
             raise
         print(
-            f"walkrisk met a bug of its own ({type(error).__name__}{where_raised(error)}); nothing was written. "
+            f"walkrisk met a bug of its own ({type(error).__name__}{where_raised(error)}); {_left(arguments)}. "
             "Run the command again with --debug for the full trace (it may show data) and report it.",
             file=sys.stderr,
         )

@@ -283,7 +283,9 @@ def test_what_is_not_given_is_listed_where_nobody_can_be_asked(
 def test_every_fault_of_the_flags_is_said_together(people: pd.DataFrame, tmp_path: Path) -> None:
     people.to_parquet(tmp_path / "p.parquet")
     columns = guesses(profile_file(tmp_path / "p.parquet"))
-    wishes = Wishes(id="age", outcome="age", exposures=("wakl", "note"), covariates=("visit", "WALK"))
+    wishes = Wishes(
+        id="age", outcome="age", exposures=("wakl", "note", "walking_min_day"), covariates=("visit", "WALK")
+    )
     with pytest.raises(UsageFault) as fault:
         resolve(wishes, columns)
     said = "\n".join(fault.value.faults)
@@ -291,6 +293,7 @@ def test_every_fault_of_the_flags_is_said_together(people: pd.DataFrame, tmp_pat
     assert "age is a number, and an outcome happens or not" in said
     assert "there is no column 'wakl' in the file; did you mean walk?" in said
     assert "note: many different texts" in said
+    assert "there is no column 'walking_min_day' in the file; give the days it is worked out of with --days." in said
     assert "visit: is a date" in said
 
 
@@ -311,6 +314,18 @@ def test_a_study_that_is_there_is_not_replaced(people: pd.DataFrame, tmp_path: P
     out.write_text("mine")
     assert main(["new", str(tmp_path / "p.parquet"), "--out", str(out), "--outcome", "lbp", "--exposure", "walk"]) == 2
     assert out.read_text() == "mine"
+
+
+def test_a_bug_after_the_draft_does_not_say_that_nothing_was_written(
+    people: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_parquet(people, tmp_path / "p.parquet")
+    monkeypatch.setattr("walkrisk.commands.starting._say", lambda arguments, roles: 1 / 0)
+    out = tmp_path / "s.toml"
+    flags = ["--out", str(out), "--outcome", "lbp", "--exposure", "walk"]
+    assert main(["new", str(tmp_path / "p.parquet"), *flags]) == 70
+    assert out.exists()
+    assert "s.toml was written." in capsys.readouterr().err
 
 
 def test_days_of_sensors_bring_their_own_exposures(people: pd.DataFrame, tmp_path: Path) -> None:

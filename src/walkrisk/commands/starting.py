@@ -69,6 +69,7 @@ def _new(arguments: argparse.Namespace) -> int:
     text = draft(request, roles, columns, file)
     study_from(tomllib.loads(text))
     _write(out, text)
+    arguments.when_stopped = f"{out.name} was written"
     if not arguments.quiet:
         _say(arguments, roles)
     return 0

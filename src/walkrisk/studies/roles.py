@@ -15,6 +15,7 @@ _ID_WORDS = re.compile(
     r"(.*[_. ]|^)(id|pid|idno|idnr|ident|lnr|seqn|nr|key|participant|subject|person|record)([_. ].*|\d*$)"
 )
 _AGE = re.compile(r"(part)?(age?|alder|alter)([_. ]?(at|bl|base|t0|0|1|yr|years?|nt)\w*)?([_. ].*)?")
+_FROM_DAYS = re.compile(r"walking_(\w+_)?min_day|steps_day")
 _SEX = re.compile(r"(sex|gender|female|male|women|men|kjonn|kjønn|geschlecht)([_. ].*)?")
 _YES = re.compile(r"yes|ja|true|case|event|dead|died|y|1|sick|ill|present|positive")
 
@@ -218,7 +219,8 @@ def _one(asked: str, known: Sequence[Guess], flag: str, faults: list[str]) -> Gu
             if len(found) == 1:
                 return found[0]
     names = [c.source or c.name for c in known]
-    faults.append(f"{flag}: there is no column {clean(asked)!r} in the file{suggest(asked, names) or '.'}")
+    way = "; give the days it is worked out of with --days." if _FROM_DAYS.fullmatch(asked) else ""
+    faults.append(f"{flag}: there is no column {clean(asked)!r} in the file{suggest(asked, names) or way or '.'}")
     return None
 
 
