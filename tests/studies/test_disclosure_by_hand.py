@@ -7,6 +7,7 @@ import math
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import pandas as pd
 import pytest
 
 import walkrisk
+from walkrisk.estimates.results import Point
+from walkrisk.estimates.rows import Estimate
+from walkrisk.runs.imputed import guarded_imputed
 from walkrisk.runs.run import Run, write
 
 from .test_disclosure_attack import people
@@ -179,3 +183,24 @@ def test_weights_do_not_tell_the_share_that_stayed(run: Run, published: Path) ->
     assert not [p for p in rows(published, "points") if p["analysis"] == "ipcw" and p["series"] == "histogram"]
     assert not [p for p in rows(published, "points") if p["series"] == "weights" and p["item"][1:].isdigit() and p["y"]]
     assert not [d for d in rows(published, "diagnostics") if "truncated to" in d["warnings"]]
+
+
+def test_degrees_of_freedom_and_densities_do_not_tell_how_many_values_were_imputed() -> None:
+    study = walkrisk.study_from(tomllib.loads((HERE / "attacked_study.toml").read_text(encoding="utf-8")))
+    row = Estimate(
+        analysis="mi", exposure="volume", level="Q2", reference="Q1", model="adjusted", estimand="risk_ratio",
+        estimate=1.2, std_error=0.3, conf_low=0.7, conf_high=2.1, p_value=0.5, variance="stata",
+    )  # fmt: skip
+    told = Point(analysis="mi", exposure="volume", stratum="", level="Q2", series="df", item="stata", y=212.02)
+    gone = Point(analysis="mi", exposure="", stratum="", level="pmm", series="missing", item="bmi")
+    bar = Point(
+        analysis="mi", exposure="", stratum="imputed", level="", series="distribution", item="bmi",
+        x=20.0, y=0.0654, low=19.0, high=20.7, n=0,
+    )  # fmt: skip
+    rows_, points, said = guarded_imputed(study, [row], [told, gone, bar])
+    assert (rows_[0].estimate, rows_[0].std_error, rows_[0].p_value) == (1.2, None, None)
+    assert [p.y for p in points] == [None, None, None]
+    assert {w.column for w in said} == {"std_error", "p_value", "y"}
+    known = guarded_imputed(study, [replace(row, n=400, events=90)], [told, replace(gone, n=40, x=400.0, y=0.1)])
+    assert known[0][0].std_error == 0.3
+    assert known[1][0] == told

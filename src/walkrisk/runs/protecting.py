@@ -23,6 +23,7 @@ from walkrisk.estimates.withheld import COUNTED, Withheld
 from walkrisk.runs import blanking, coarsening, rounding, sensitivity_counts
 from walkrisk.runs.blanking import Secrets
 from walkrisk.runs.further_counts import further_counts
+from walkrisk.runs.imputed import guarded_imputed
 from walkrisk.runs.sayings import published_text
 from walkrisk.studies.study import Study
 
@@ -165,6 +166,7 @@ def _blanked(
     kept_back = {n for (n, _), what in secrets.samples.items() if what == "n"}
     points, i = coarsening.published_points(results.points, ends, hidden=kept_back, min_cell=k)
     points, j = sensitivity_counts.guarded_points(study, results, points, secrets, estimates)
+    estimates, points, pooled = guarded_imputed(study, estimates, points)
     few_lost = sensitivity_counts.shares_hidden(estimates)
     diagnostics = [
         replace(x, warnings=_said(x.warnings, old, secrets, weights=(x.analysis, x.exposure) not in few_lost))
@@ -182,7 +184,7 @@ def _blanked(
         points=tuple(points),
         specifications=tuple(replace(s, warnings=published_text(s.warnings, min_cell=k)) for s in specifications),
     )
-    return made, [*a, *b, *c, *d, *e, *f, *g, *h, *i, *j]
+    return made, [*a, *b, *c, *d, *e, *f, *g, *h, *i, *j, *pooled]
 
 
 def _said(text: str, row: Diagnostic, secrets: Secrets, *, weights: bool) -> str:
