@@ -19,12 +19,13 @@ from walkrisk.figures.svg import Tip
 
 FloatArray = npt.NDArray[np.float64]
 
-_TITLE_GAP_IN, _NUMBERS_IN, _BETWEEN_IN, _KEY_IN = 0.07, 0.2, 0.2, 0.2
+_TITLE_GAP_IN, _NUMBERS_IN, _BETWEEN_IN = 0.07, 0.2, 0.2
 _LEFT_IN, _RIGHT_IN = 0.52, 0.06
 _CELL_IN = 0.3  # height, and least width for which a number is written into a cell
 _LEAST_SPAN = math.log(1.25)  # of the colours, so that small differences stay pale
 _COLOURS = LinearSegmentedColormap.from_list("walkrisk ratios", ["#0072B2", "#FFFFFF", "#D55E00"])
 _NOTHING = "#EDEDED"
+_HATCH = "////"  # of ratios above 1, as both ends of the colours are alike in grey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,8 @@ def heat_map_figure(
         heads = [max(len(titles[i]) for i in row) * r.line_in(r.TEXT_PT) + _TITLE_GAP_IN for row in rows]
         heights = [max(len(panels[i].y_names) for i in row) * _CELL_IN for row in rows]
         foot = _NUMBERS_IN + len(labels) * r.line_in(r.TEXT_PT) + _BETWEEN_IN / 2
-        said = r.wrap(key, room, r.SMALL_PT)
+        hatched = "Hatched: above 1." if any((p.values > 1).any() for p in panels) else ""
+        said = r.wrap(" ".join(k for k in (key, hatched) if k), room, r.SMALL_PT)
         content = sum(heads) + sum(heights) + foot * len(rows) + len(said) * r.line_in(r.SMALL_PT) + r.MARGIN_IN
         figure = r.page(content, title=title, simulated=simulated, width_in=r.WIDTHS_IN[width])
         span = max([_LEAST_SPAN, *(abs(math.log(v)) for p in panels for v in p.values.ravel() if v > 0)])
@@ -106,7 +108,8 @@ def _draw(
             known = math.isfinite(value) and value > 0
             share = 0.5 + math.log(value) / (2 * span) if known else 0.5
             colour = _COLOURS(share) if known else _NOTHING
-            ax.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
+            above = _HATCH if known and value > 1 else None
+            ax.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8, hatch=above))
             if known and panel.strong[i, j]:
                 corner = (j + 0.06, i + 0.06)
                 ax.add_patch(Rectangle(corner, 0.88, 0.88, facecolor="none", edgecolor=r.INK, linewidth=0.9))

@@ -77,6 +77,7 @@ STYLE: Mapping[str, Any] = {
     "legend.fontsize": SMALL_PT,
     "legend.frameon": False,
     "savefig.facecolor": "white",
+    "hatch.linewidth": 0.5,
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "walkrisk",
     "pdf.fonttype": 42,
