@@ -178,8 +178,11 @@ def test_no_limit_of_bars_lies_few_people_from_a_cut_point() -> None:
     rows = ratios("main", {"Half 1": (20, 9), "Half 2": (20, 9)})
     assert people_below(rows, own) == {"dose": {20}}
     assert people_below(ratios("main", {"Half 1": (20, 9), "Half 2": (19, 9)}), own) == {}  # of other people
-    made = published_histograms(own, min_cell=5, below={"dose": {20}})[0]
-    assert [b.n for b in made] == [10, 0, 20, 10]  # 18 below the second limit would tell of 2 people
+    few = bars(40, 5, 40, 40)
+    made = published_histograms(few, min_cell=5, below={"dose": {47}})[0]
+    assert [b.n for b in made] == [40, 0, 45, 40]  # 45 below the second limit would tell of 2 people
+    made, ends, _ = published_histograms(own, min_cell=5, below={"dose": {20}})
+    assert (made, ends) == ([], {"dose": (10.0, 30.0)})  # nor at 18, and in wider bars too
     assert [b.n for b in published_histograms(own, min_cell=5, below={"dose": {18}})[0]] == [10, 8, 12, 10]
 
 
@@ -262,3 +265,22 @@ def test_a_base_of_rounding_leaves_no_count_below_the_least_that_is_shown() -> N
     assert not {(-1, 5), (1, 0), (2, 0), (4, 5), (4, 6), (8, 10)} & set(fits)
     for base, k in fits:
         assert all(not 1 <= (to_base(n, base) or 0) < k for n in range(max(k, 1), 60))
+
+
+def test_sizes_of_equal_groups_are_known_to_whoever_knows_the_rule() -> None:
+    smokers = {"Q1": (33, 20, 2), "Q2": (31, 21, 2), "Q3": (33, 18, 4), "Q4": (31, 22, 1), "Total": (128, 81, 9)}
+    rows = ratios("main", {"Q1": (55, 10), "Q2": (54, 12), "Q3": (55, 10), "Q4": (54, 4)})
+    imputed = ratios("mi", {"Q1": (56, 10), "Q2": (55, 12), "Q3": (55, 10), "Q4": (55, 4)})
+    cells = [c for group, n in smokers.items() for c in described("t", group, sum(n), dict(zip("012", n, strict=True)))]
+    cuts = {("main", "dose"): (1.0, 2.0, 3.0), ("mi", "dose"): (1.1, 2.0, 3.0)}
+    guessed, known = (
+        count_marks(
+            [*rows, *imputed], cells, min_cell=5, cuts=cuts, secrets={(221, 36): "n"},
+            links=Links(by_exposure={"t": "dose"}, main="main", known=frozenset({218}), quantiles=frozenset(exposures)),
+        )
+        for exposures in ((), ("dose",))
+    )  # fmt: skip
+    for marks, hidden in ((guessed, True), (known, False)):
+        assert hidden == any(cell[0] == "main" and cell[4] == "n" for cell in marks.ratio)
+        assert hidden == any(cell[2:] == ("", "") for cell in marks.characteristic)
+    assert all(("mi", "dose", "", q, "n") in known.ratio for q in ("Q1", "Q2", "Q3", "Q4"))

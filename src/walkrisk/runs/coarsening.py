@@ -37,9 +37,9 @@ def published_histograms(
 ) -> tuple[list[HistogramBin], Range, list[Withheld]]:
     """Bars of at least `min_cell` people or nobody, the outermost holding everyone beyond; and the range of curves.
 
-    Bars are widened where more than a tenth of the people would otherwise be told at the place of a neighbour. `below`
-    are the numbers of people at or below the cut points of an exposure: where one is so near that of a limit of bars
-    that few people lie between the two, the bar is joined to the next.
+    `below` are the numbers of people at or below the cut points of an exposure: where one is so near that of a limit of
+    bars that few people lie between the two, the bar is joined to the next. Bars are widened where more than a tenth of
+    the people would be told at the place of a neighbour; there are none where no width helps.
     """
     out: list[HistogramBin] = []
     ends: dict[str, tuple[float, float]] = {}
@@ -49,20 +49,19 @@ def published_histograms(
         made = _merged(own, max(min_cell, 1))
         if made:
             ends[exposure] = (made[0].high, made[-1].low)
-            made = _widened(own, max(min_cell, 1)) or made
-            made = _apart(made, (below or {}).get(exposure, ()), min_cell)
+            made = _widened(own, (below or {}).get(exposure, ()), min_cell)
         out += made
         said += [Withheld(file="histograms", exposure=exposure, column="n", reason="merged")] if made != own else []
     return out, ends, said
 
 
-def _widened(bins: Sequence[HistogramBin], least: int) -> list[HistogramBin]:
-    """Merged bars of the least width at which at most a tenth of the people are moved; nothing where none is."""
+def _widened(bins: Sequence[HistogramBin], below: Collection[int], min_cell: int) -> list[HistogramBin]:
+    """Bars as they may be published, of the least width at which at most a tenth of the people are moved."""
     for times in (1, 2, 4, 10, 20):
         wide = _wider(bins, times) if times > 1 else bins
-        made = _merged(wide, least)
+        made = _apart(_merged(wide, max(min_cell, 1)), below, min_cell)
         true = {b.low: b.n for b in wide}
-        if sum(max(true.get(b.low, 0) - b.n, 0) for b in made) <= sum(b.n for b in bins) / 10:
+        if made and sum(max(true.get(b.low, 0) - b.n, 0) for b in made) <= sum(b.n for b in bins) / 10:
             return made
     return []
 
