@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from walkrisk.estimates.descriptive_counts import Tables, add_descriptive_counts, columns_of
 from walkrisk.estimates.ratio_counts import (
@@ -28,12 +29,14 @@ Secrets = Mapping[tuple[int, int | None], Secret]
 @dataclass(frozen=True, slots=True)
 class Links:
     """What ties descriptive tables to analyses: table -> the exposure whose categories are its groups, the variable of
-    the main outcome, the main analysis, and the numbers of people that are known anyway (the flow's)."""
+    the main outcome, the main analysis, the numbers of people that are known anyway (the flow's), and the exposures
+    cut into equal groups, whose sizes follow from the people of all."""
 
     by_exposure: Mapping[str, str] = field(default_factory=dict)
     outcome: str = ""
     main: str = ""
     known: frozenset[int] = frozenset()
+    quantiles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,9 @@ def count_marks(
     for described_cell, key in descriptive_keys.items():
         if described_cell[2:] == ("", "") and table.values[key] in links.known:
             table.cost.pop(key, None)
+    for key in _sizes_by_rule(links, blocks, cuts or {}, kept_apart, descriptive_keys):
+        if key not in table.forced:
+            table.cost.pop(key, None)
     hidden = hidden_cells(
         table.values,
         table.sums,
@@ -134,6 +140,30 @@ def count_marks(
         why: Reason = "difference" if descriptive_keys[place_of] in near else "complementary"
         reasons[place_of] = "small" if mark == "small" else why
     return Marks(marks, described, reasons, {k: hidden[k] for k in further.cost if k in hidden})
+
+
+def _sizes_by_rule(
+    links: Links,
+    blocks: Mapping[Place, Sequence[Block]],
+    cuts: Cuts,
+    kept_apart: Mapping[Place, Secret],
+    keys: Mapping[CharacteristicCell, Key],
+) -> Iterator[Key]:
+    """The sizes of equal groups of a sample whose people are told: whoever knows the rule of the cuts knows them. A
+    sample that has the cut points of another, larger one is not cut equally."""
+    first: dict[tuple[str, tuple[float, ...]], int] = {}
+    for place, found in blocks.items():
+        if place[2] or place[1] not in links.quantiles or kept_apart.get(place) == "n":
+            continue
+        for b in found:
+            n, q = total_of(b)[0], len(b)
+            if first.setdefault((place[1], cuts.get(place[:2], ())), n) != n:
+                continue
+            edges = [-(-n * i // q) for i in range(q + 1)]
+            if [size for size, _ in b.values()] == [high - low for low, high in pairwise(edges)]:
+                yield from ((signature(place[1], b), "n", level) for level in b)
+                tables = [name for name, exposure in links.by_exposure.items() if exposure == place[1]]
+                yield from (keys[cell] for name in tables for level in b if (cell := (name, level, "", "")) in keys)
 
 
 def _ratio_marks(

@@ -147,6 +147,7 @@ def _links(study: Study, known: Sequence[Sample]) -> Links:
         outcome=study.outcomes[study.settings.outcome].variable or "",
         main=main,
         known=frozenset(s.n for s in known),
+        quantiles=frozenset(name for name, e in study.exposures.items() if e.quantiles),
     )
 
 
