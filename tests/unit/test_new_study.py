@@ -199,6 +199,13 @@ def test_two_exposures_are_named_in_sentences(people: pd.DataFrame, tmp_path: Pa
     assert study["tables"][0]["title"] == "Walking and met and chronic low back pain"
 
 
+def test_a_unit_at_the_end_of_a_name_is_no_part_of_what_people_read(people: pd.DataFrame, tmp_path: Path) -> None:
+    people.rename(columns={"age": "age_yrs"}).to_csv(tmp_path / "p.csv", index=False)
+    study = tomllib.loads(drafted(tmp_path, tmp_path / "p.csv", "--covariates", "age_yrs"))
+    assert (study["columns"]["age_yrs"]["meaning"], study["columns"]["age_yrs"]["unit"]) == ("Age", "years")
+    assert "Adjusted for age." in study["tables"][0]["footnotes"]
+
+
 def test_the_outcome_at_the_start_is_an_example_of_who_leaves(people: pd.DataFrame, tmp_path: Path) -> None:
     people["lbp0"] = (people.index % 5 == 0).astype(float)
     labels = [{**LABELS, "lbp0": "Low back pain at baseline"}.get(c, "") for c in people]

@@ -118,7 +118,7 @@ def test_rounding_and_withholding_are_those_of_the_settings(view: View) -> None:
 
 
 def test_missing_data_and_sensitivity_analyses_are_said_as_far_as_declared(view: View) -> None:
-    assert "by the exclusions above" in missing_data(view.study)
+    assert "by the exclusions" in missing_data(view.study)
     assert "imputed" not in missing_data(view.study)
     assert sensitivity(()) == ""
 

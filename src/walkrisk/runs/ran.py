@@ -70,7 +70,7 @@ def missing_data(study: Study) -> str:
     """What became of missing values."""
     lost = sorted({v for x in study.exclusions for v in x.known})
     said = ["Analyses are of complete cases: people for whom the outcome, the exposure and the covariates are known"]
-    said[0] += ", in part by the exclusions above." if lost else "."
+    said[0] += ", in part by the exclusions." if lost else "."
     for imputed in study.sensitivity.imputations:
         said.append(f"Missing values were imputed in a sensitivity analysis ({imputed.sets} sets; “Missing data”).")
     return " ".join(said)

@@ -226,7 +226,7 @@ def _meaning(c: ColumnProfile) -> tuple[str, str]:
         return label if c.label else short, f"{ {'step': 'steps', 'hours': 'h'}.get(per_day[1], per_day[1]) }/day"
     before, _, last = words.rpartition("_")
     if last in _UNITS and before:
-        return label if c.label else label[: len(before)], _UNITS[last]
+        return label if c.label else readable(c.name[: len(before)]), _UNITS[last]
     return label, "years" if words in ("age", "alder") or words.startswith("age_") else ""
 
 
