@@ -18,6 +18,7 @@ import walkrisk
 from walkrisk.estimates.results import Point
 from walkrisk.estimates.rows import Estimate
 from walkrisk.runs.imputed import guarded_imputed
+from walkrisk.runs.protecting import protect
 from walkrisk.runs.run import Run, write
 
 from .test_disclosure_attack import people
@@ -44,7 +45,10 @@ def declared() -> dict[str, Any]:
     }
     study["analyses"] = [study["analyses"][0] | {"models": ["crude", "adjusted", "fell", "old"]}]
     study["trends"] = []
-    study["characteristics"] = [study["characteristics"][0] | {"rows": ["age", "sex", "fell", "visits", "old"]}]
+    study["columns"]["outcome"].pop("labels")
+    study["characteristics"] = [
+        study["characteristics"][0] | {"rows": ["age", "sex", "fell", "visits", "old", "outcome"]}
+    ]
     study["sensitivity"] = {
         "model": "crude",
         "losses": [{"id": "ipcw", "steps": ["followed"], "covariates": ["volume", "age", "sex"]}],
@@ -136,6 +140,16 @@ def test_no_file_has_a_crude_number_of_a_hidden_count(run: Run, published: Path)
         if math.isclose(value, secret, rel_tol=1e-6)
     ]
     assert not found
+
+
+def test_nor_has_a_rounded_release(run: Run) -> None:
+    study = replace(run.study, settings=replace(run.study.settings, round_counts=5))
+    made = protect(study, run.results).results
+    assert all(s.estimate is None for s in made.specifications if "model=declared" in s.choices)
+    assert any(s.estimate is not None for s in made.specifications)
+    assert not [p for p in made.points if p.analysis in ("array", "choices", "worst")]
+    exact = [p for p in made.points if p.series in ("chance", "weights") and p.y and p.n is None]
+    assert all(p.y == round(p.y, 2) for p in exact), "229/240 is a number of people"
 
 
 def test_a_model_of_one_number_with_two_values_tells_as_much_as_a_factor(published: Path) -> None:

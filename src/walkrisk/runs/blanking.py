@@ -188,6 +188,8 @@ def blanked_characteristics(
     marked = {(cell[0], cell[2]) for cell in marks}
     sized = {cell[0] for cell in marks if cell[2] == ""}
     telling = telling_moments(rows, secrets.min_cell)
+    if secrets.marks.ratio:  # the mean of an outcome is its events over its people
+        telling |= {(r.table, o.variable) for r in rows for o in secrets.study.outcomes.values()}
     for row in rows:
         size = (row.table, row.group, "", "") in marks
         unknown = size or (row.table, row.group, row.variable, UNKNOWN) in marks

@@ -57,7 +57,7 @@ def protect(
     """What of a run may be published beside what earlier releases of the study show."""
     k, base = study.settings.min_cell, study.settings.round_counts
     if not k:
-        made, gone = rounding.rounded(study, results, base)
+        made, gone = rounding.rounded(study, results, base, of_two_numbers(results.characteristics))
         return Protected(made, tuple(warnings), rounding.to_base(data_rows, base), tuple(gone))
     released = released or Released()
     flow, said = coarsening.published_flow(results.flow, min_cell=k)
@@ -82,7 +82,7 @@ def protect(
     made, more = _blanked(study, results, secrets, flow)
     hidden_rows = data_rows is not None and _rows_hidden(data_rows, flow, known)
     texts = tuple(published_text(w, min_cell=k, base=base) for w in warnings)
-    made, gone = rounding.rounded(study, made, base)
+    made, gone = rounding.rounded(study, made, base, two_valued)
     withheld = (*blanking.marked_cells(marks), *said, *more, *gone)
     rows = None if hidden_rows else rounding.to_base(data_rows, base)
     return Protected(made, texts, rows, tuple(dict.fromkeys(withheld)))

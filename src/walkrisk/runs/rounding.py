@@ -18,8 +18,10 @@ from walkrisk.estimates.results import Characteristic, Diagnostic, Point, Result
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.withheld import COUNTED, Withheld
 from walkrisk.runs.blanking import Secrets, emptied, first_variances, row_of
+from walkrisk.runs.crude import is_crude_specification
+from walkrisk.runs.imputed import OF_POOLING
 from walkrisk.runs.sayings import published_text
-from walkrisk.runs.sensitivity_counts import NOT_PEOPLE
+from walkrisk.runs.sensitivity_counts import NOT_PEOPLE, places_of_crude_ratios
 from walkrisk.studies.study import Study
 
 ENOUGH = 50  # people with, and without, the outcome in both categories of a crude ratio of two decimals
@@ -31,11 +33,15 @@ def to_base(n: int | None, base: int) -> int | None:
     return n if n is None or not base else base * ((2 * n + base) // (2 * base))
 
 
-def rounded(study: Study, results: Results, base: int) -> tuple[Results, list[Withheld]]:
+def rounded(
+    study: Study, results: Results, base: int, two_valued: frozenset[str] = frozenset()
+) -> tuple[Results, list[Withheld]]:
     """The rows with rounded counts, and the estimates that are withheld; the rows themselves where the base is 0."""
     if not base:
         return results, []
-    secrets = Secrets(study, Marks(), {}, 0, first_variances(results.estimates, study.settings.variances[0]), {})
+    first = first_variances(results.estimates, study.settings.variances[0])
+    secrets = Secrets(study, Marks(), {}, 0, first, {}, two_valued)
+    crude = places_of_crude_ratios(study, results, two_valued)
     counts = {(e.analysis, e.exposure, e.stratum, e.level): (e.n, e.events) for e in results.estimates if e.level}
     estimates = [_estimate(e, secrets, counts, base) for e in results.estimates]
     pairs = zip(results.estimates, estimates, strict=True)
@@ -47,9 +53,14 @@ def rounded(study: Study, results: Results, base: int) -> tuple[Results, list[Wi
         characteristics=tuple(_characteristics(results.characteristics, base)),
         diagnostics=tuple(_diagnostic(d, secrets, base) for d in results.diagnostics),
         histograms=tuple(replace(b, n=to_base(b.n, base) or 0) for b in results.histograms),
-        points=tuple(_point(p, base) for p in results.points),
+        points=tuple(_point(p, base) for p in results.points if (p.analysis, p.exposure) not in crude),
         specifications=tuple(
-            replace(s, n=to_base(s.n, base), events=to_base(s.events, base)) for s in results.specifications
+            replace(
+                emptied(s) if is_crude_specification(study, s, two_valued) else s,
+                n=to_base(s.n, base),
+                events=to_base(s.events, base),
+            )
+            for s in results.specifications
         ),
     )
     return made, gone
@@ -87,7 +98,8 @@ def _estimate(
     first = secrets.first.get((e.analysis, e.exposure, e.stratum, e.model, e.method))
     if e.variance and first not in (None, e.variance):
         return replace(made, std_error=None, conf_low=None, conf_high=None, p_value=None)
-    return made
+    pooled = e.analysis in {m.id for m in secrets.study.sensitivity.imputations}  # with limits it gives their number
+    return replace(made, std_error=None, p_value=None) if pooled else made
 
 
 def _two_decimals(e: Estimate) -> Estimate:
@@ -130,12 +142,14 @@ def _diagnostic(d: Diagnostic, secrets: Secrets, base: int) -> Diagnostic:
 
 
 def _point(p: Point, base: int) -> Point:
+    if p.series in OF_POOLING or p.series == "chance":  # people over people, or what gives their number
+        return replace(p, y=None)
     if p.series not in PEOPLE:
         return p
     n = to_base(p.n, base)
     if p.series in ("missing", "imputed people"):
         x = None if p.x is None else float(to_base(round(p.x), base) or 0)
         return replace(p, n=n, x=x, y=n / x if n is not None and x else None)
-    if p.series == "weights" and p.n is not None:
-        return replace(p, n=n, y=float(n or 0))
+    if p.series == "weights":
+        return replace(p, n=n, y=_decimals(p.y, 2) if p.n is None else float(n or 0))
     return replace(p, n=n, y=_decimals(p.y, 2) if p.series in ("histogram", "distribution", "days") else p.y)

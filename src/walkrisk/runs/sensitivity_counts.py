@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from walkrisk.estimates.results import Point, Results
@@ -111,7 +111,7 @@ def guarded_points(
     withheld = shares_hidden(estimates)
     described = {(cell[0], cell[2]) for cell in secrets.marks.characteristic}
     described |= telling_moments(results.characteristics, secrets.min_cell)
-    derived = _of_derived_ratios(study, results, secrets)
+    derived = {p for p in places_of_crude_ratios(study, results, secrets.two_valued) if secrets.any_behind(p[1])}
     out, said = [], []
     for p in points:
         few_lost = (p.analysis, p.exposure) in withheld
@@ -137,20 +137,18 @@ def shares_hidden(estimates: Sequence[Estimate]) -> set[tuple[str, str]]:
     return {(e.analysis, e.exposure) for e in estimates if e.estimand == "share" and e.exposure and e.estimate is None}
 
 
-def _of_derived_ratios(study: Study, results: Results, secrets: Secrets) -> set[tuple[str, str]]:
-    """(analysis, exposure) of points whose ratios follow from hidden counts."""
+def places_of_crude_ratios(study: Study, results: Results, two_valued: Collection[str]) -> set[tuple[str, str]]:
+    """(analysis, exposure) of points whose ratios follow from counts alone."""
     s, model = study.sensitivity, study.models.get(study.sensitivity.model)
     ids = {
         *(x.id for x in s.worst_cases), *(x.id for x in s.confounder_arrays), *(x.id for x in s.contours),
         *(x.id for x in s.benchmarks), *(x.id for x in s.probabilistic_confounders), *(x.id for x in s.jackknives),
         *(x.id for x in s.probabilistic_selections), *(x.id for x in s.misclassified_outcomes),
     }  # fmt: skip
-    crude = model is not None and of_counts(study, model.covariates, secrets.two_valued)
+    crude = model is not None and of_counts(study, model.covariates, two_valued)
     places = {(p.analysis, p.exposure) for p in results.points if crude and p.analysis in ids}
-    places |= {
-        (x.analysis, x.exposure) for x in results.specifications if is_crude_specification(study, x, secrets.two_valued)
-    }
-    return {place for place in places if secrets.any_behind(place[1])}
+    crude_ones = (x for x in results.specifications if is_crude_specification(study, x, two_valued))
+    return places | {(x.analysis, x.exposure) for x in crude_ones}
 
 
 def _gone(p: Point, column: str) -> Withheld:

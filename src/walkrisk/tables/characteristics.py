@@ -115,7 +115,7 @@ class _Maker:
         yield self._row("No.", (self._count(g, "", "", self.known[g, ""]) for g in self.groups))
         for name in self.described:
             variable = self.variables[name]
-            if variable.levels is None:
+            if variable.levels is None or (self.groups[0], name, "", "mean") in self.cells:
                 said = not variable.unit or variable.label.lower().endswith(variable.unit.lower())
                 unit = "" if said else f", {variable.unit}"
                 cells = (self._mean(g, name, variable.decimals) for g in self.groups)
