@@ -14,8 +14,10 @@ NOT_COVERED = (
     "follow from two releases of which neither shows it. Name earlier ones with --released, or round counts in all.",
     "A hidden count is not told, but a range of it may be: at least two numbers fit everything shown.",
     "Groups all or none of whom have something are shown as they are: 0 and 100 per cent tell of everyone in them.",
-    "Estimates with covariates are at full precision. They rest on everyone's values together; no count follows from "
-    "them, but somebody who knew all people but one could ask which values of the last one fit.",
+    "Estimates with covariates are shown. They rest on everyone's values together, so that no count follows from them "
+    "exactly; but where covariates change a ratio little, the ratio times the events of the reference is close to a "
+    "hidden number of events, and a guess is mostly right. Somebody who knew all people but one could ask which values "
+    "of the last one fit. Where this matters, leave the categories with few events out or join them.",
     "Cut points, medians and percentiles lie near values of single people in the middle of a distribution; whose they "
     "are is not told.",
 )
