@@ -17,6 +17,7 @@ import pytest
 import walkrisk
 from walkrisk.estimates.results import Point
 from walkrisk.estimates.rows import Estimate
+from walkrisk.runs.crude import is_crude
 from walkrisk.runs.imputed import guarded_imputed
 from walkrisk.runs.protecting import protect
 from walkrisk.runs.run import Run, write
@@ -31,6 +32,7 @@ DECISIONS = [
     {"id": "model", "options": [KEPT, {"id": "age", "op": "covariates", "model": "adjusted"}]},
     {"id": "people", "options": [KEPT, {"id": "younger", "op": "restrict", "require": [YOUNGER]}]},
 ]
+LEFT_OUT = {"id": "left_out", "variables": ["sex"]}
 
 
 def declared() -> dict[str, Any]:
@@ -53,7 +55,7 @@ def declared() -> dict[str, Any]:
         "model": "crude",
         "losses": [{"id": "ipcw", "steps": ["followed"], "covariates": ["volume", "age", "sex"]}],
         "worst_cases": [{"id": "worst", "steps": ["followed"], "multipliers": [1.0, 2.0]}],
-        "leave_one_out": [{"id": "left_out", "variables": ["sex"]}],
+        "leave_one_out": [LEFT_OUT],
         "jackknives": [{"id": "jack", "random_groups": 10}],
         "other_forms": [{"id": "forms", "methods": ["logistic"], "differences": ["linear"], "changes": []}],
         "confounder_arrays": [{"id": "array"}],
@@ -161,6 +163,18 @@ def test_a_model_of_one_number_with_two_values_tells_as_much_as_a_factor(publish
     fits = [d for d in rows(published, "diagnostics") if d["model"] in ("fell", "old") and d["log_likelihood"]]
     assert not told
     assert not [d for d in fits if d["exposure"] == "activity_group"]
+
+
+def test_a_covariate_left_out_leaves_a_model_of_one_factor() -> None:
+    table = declared()
+    table["models"]["two"] = {"label": "Two", "covariates": ["sex", "smoking"]}
+    table["analyses"][0]["models"].append("two")
+    table["sensitivity"] = {"model": "two", "benchmarks": [{"id": "yard"}], "leave_one_out": [LEFT_OUT]}
+    study = walkrisk.study_from(table)
+    row = Estimate(analysis="main", exposure="volume", level="Q2", model="two", estimand="risk_ratio")
+    assert not is_crude(study, row)
+    assert is_crude(study, replace(row, analysis="yard", stratum="smoking", estimand="log_ratio_shift"))
+    assert is_crude(study, replace(row, analysis="left_out", stratum="without sex: Women"))
 
 
 def test_the_mean_of_a_number_that_hardly_varies_is_no_count(run: Run, published: Path) -> None:

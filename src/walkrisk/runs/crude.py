@@ -37,6 +37,9 @@ def is_crude(study: Study, row: Estimate | Diagnostic, two_valued: Collection[st
             left -= {*x.drop, x.modifier}
     if row.stratum.startswith(WITHOUT):
         left.discard(row.stratum.removeprefix(WITHOUT).partition(": ")[0])
+    for b in study.sensitivity.benchmarks:
+        if b.id == row.analysis:
+            left -= {*b.groups.get(row.stratum, (row.stratum,))}
     return of_counts(study, left, two_valued)
 
 
