@@ -131,11 +131,11 @@ WORDS = (
     ("decimals = 1 ", "decimals = 0 "),
     ('unit = "years"', 'unit = "y"\nmeaning = "Age, in full"'),
     ('title = "Ill by walk"', 'title = "Main"'),
-    ('title = "Ratios"', 'title = "Risk ratios"'),
+    ('title = "Adjusted ratios"', 'title = "Risk ratios"'),
     ("[settings]", "[rounding]\nratios = 3\n[settings]"),
 )
 SHOWN = (
-    ('[[curve_figures]]\nid = "figure_curves"\ntitle = "Dose-response"\nanalysis = "dose_response"\n', ""),
+    ('[[curve_figures]]\nid = "figure_curves"\ntitle = "Ill across walk"\nanalysis = "dose_response"\n', ""),
     ("[settings]", '[[tables]]\nid = "more"\ntitle = "More"\nanalysis = ["main"]\nmodels = ["crude"]\n[settings]'),
 )
 
