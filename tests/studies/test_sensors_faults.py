@@ -525,9 +525,8 @@ def test_one_public_table_serves_both_sites(cwa: Path, tmp_path: Path) -> None:
     columns |= {f"thigh_{a}": thigh[f"acc_{a}"].to_numpy()[:n] for a in "xyz"} | {"label": 1}
     pd.DataFrame(columns).to_csv(tmp_path / "S006.csv", index=False)
     (tmp_path / "manifest.csv").write_text(
-        "participant_id,site,path\nS006,thigh,S006.csv\nS006,back,S006.csv\nS007,thigh,empty.csv\n"
+        "participant_id,site,path\nS006,thigh,S006.csv\nS006,back,S006.csv\nS007,thigh,nowhere.csv\n"
     )
-    (tmp_path / "empty.csv").touch()
     found, quality = run(tmp_path / "manifest.csv", tmp_path / "out")
     assert found.unread == 1
     assert quality.loc["S006", ["thigh_status", "back_status"]].tolist() == ["read", "read"]

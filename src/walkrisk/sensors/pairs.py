@@ -132,10 +132,8 @@ def _faults(entries: Iterable[Entry]) -> list[str]:
             faults.append(f"{place}: path is empty; name the file of the recording.")
     faults += _sites(entries)
     lost = [place for place, _, _, path in entries if path != Path() and not path.exists()]
-    if lost:
-        faults.append(
-            f"{_places(lost)}: there is no such file; correct the path (it is relative to the csv) or drop the row."
-        )
+    if lost and len(lost) == len(entries):
+        faults.append(f"{_places(lost)}: there is no such file; correct the paths (they are relative to the csv).")
     twice = Counter((who, site) for _, who, site, _ in entries)
     repeated = [place for place, who, site, _ in entries if twice[who, site] > 1]
     if repeated:

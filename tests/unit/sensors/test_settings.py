@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ allowed_unknown_s = -5.0
         "cadence.fastest_spm",
         "days.allowed_unknown_s",
     ):
-        assert f"sensors.toml: {key}" in said
+        assert re.search(rf"sensors\.toml:\d+: {re.escape(key)}: ", said)
     assert len(fault.value.faults) == 6
 
 
