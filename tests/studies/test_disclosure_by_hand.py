@@ -165,15 +165,18 @@ def test_a_model_of_one_number_with_two_values_tells_as_much_as_a_factor(publish
     assert not [d for d in fits if d["exposure"] == "activity_group"]
 
 
-def test_a_covariate_left_out_leaves_a_model_of_one_factor() -> None:
+def test_a_covariate_left_out_or_the_same_for_all_leaves_a_model_of_one_factor() -> None:
     table = declared()
     table["models"]["two"] = {"label": "Two", "covariates": ["sex", "smoking"]}
     table["analyses"][0]["models"].append("two")
+    women = {"id": "women", "restrict": [{"variable": "sex", "equals": 0}], "models": ["two"]}
+    table["analyses"].append(table["analyses"][0] | women)
     table["sensitivity"] = {"model": "two", "benchmarks": [{"id": "yard"}], "leave_one_out": [LEFT_OUT]}
     study = walkrisk.study_from(table)
     row = Estimate(analysis="main", exposure="volume", level="Q2", model="two", estimand="risk_ratio")
     assert not is_crude(study, row)
     assert is_crude(study, replace(row, analysis="yard", stratum="smoking", estimand="log_ratio_shift"))
+    assert is_crude(study, replace(row, analysis="women"))
     assert is_crude(study, replace(row, analysis="left_out", stratum="without sex: Women"))
 
 

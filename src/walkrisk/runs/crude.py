@@ -32,6 +32,7 @@ def is_crude(study: Study, row: Estimate | Diagnostic, two_valued: Collection[st
         left -= set(analysis.stratify.drop)
     if analysis:
         left |= {c for a in analysis.add if row.model in a.models for c in a.covariates}
+        left -= {c.variable for c in analysis.restrict if c.equals is not None}
     for x in study.interactions:
         if x.analysis == row.analysis:
             left -= {*x.drop, x.modifier}
