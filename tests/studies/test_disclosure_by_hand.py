@@ -15,8 +15,10 @@ import pandas as pd
 import pytest
 
 import walkrisk
+from walkrisk.estimates.marking import Marks
 from walkrisk.estimates.results import Point
 from walkrisk.estimates.rows import Estimate
+from walkrisk.runs.blanking import Secrets, blanked_estimates
 from walkrisk.runs.crude import is_crude
 from walkrisk.runs.imputed import guarded_imputed
 from walkrisk.runs.protecting import protect
@@ -178,6 +180,18 @@ def test_a_covariate_left_out_or_the_same_for_all_leaves_a_model_of_one_factor()
     assert is_crude(study, replace(row, analysis="yard", stratum="smoking", estimand="log_ratio_shift"))
     assert is_crude(study, replace(row, analysis="women"))
     assert is_crude(study, replace(row, analysis="left_out", stratum="without sex: Women"))
+
+
+def test_an_association_of_a_covariate_with_an_exposure_is_no_ratio_of_hidden_counts(run: Run) -> None:
+    marks = Marks(characteristic={("table1", "Q4", "smoking", "2"): "small"})
+    secrets = Secrets(run.study, marks, {}, 5, {}, {})
+    row = Estimate(
+        analysis="yard", exposure="volume", stratum="smoking", level="Q4", reference="Q1", model="adjusted",
+        estimand="exposure_association", n=300, events=60, estimate=4.538461538461538,
+    )  # fmt: skip
+    others = [replace(row, stratum="sex"), replace(row, exposure="activity_group")]
+    told, _ = blanked_estimates([row, *others], secrets)
+    assert [e.estimate is None for e in told] == [True, False, False]
 
 
 def test_the_mean_of_a_number_that_hardly_varies_is_no_count(run: Run, published: Path) -> None:

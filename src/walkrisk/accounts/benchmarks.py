@@ -90,7 +90,8 @@ def _sentences(view: View, declared: Benchmarks, exposure: str) -> Iterator[Sent
             less=ratio_of(less),
             e=number_of(observed, "estimate", "fixed2"),
         )
-    factors = [f for x in _strata(view, declared.id) if (f := _row(view, declared.id, exposure, x, "bias_factor"))]
+    rows = (_row(view, declared.id, exposure, x, "bias_factor") for x in _strata(view, declared.id))
+    factors = [f for f in rows if f is not None and f.estimate is not None]
     top = max(factors, key=lambda f: f.estimate or 0.0, default=None)
     if top is None:
         return

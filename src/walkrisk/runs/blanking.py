@@ -20,6 +20,7 @@ from walkrisk.runs.crude import is_crude, is_crude_specification
 from walkrisk.studies.study import Study
 
 Row = TypeVar("Row", Estimate, Specification)
+OF_SHARES = ("exposure_association", "bias_factor")  # of a covariate with levels ratios of its shares by category
 LEAST_FOR_MEANS = 10  # with fewer people one decimal of a mean tells how many they are
 
 
@@ -69,6 +70,11 @@ class Secrets:
         if isinstance(row, Estimate) and row.estimand == "paf":  # of the declared categories, which come first
             return same[:1]
         return same or [p for p, _ in of_exposure if p[0] == row.analysis]
+
+    def described(self, variable: str, exposure: str) -> bool:
+        """Whether a descriptive table by an exposure hides how many of a category have which level of a variable."""
+        tables = {c.id for c in self.study.characteristics if c.by_exposure == exposure}
+        return any(cell[0] in tables and cell[2] in (variable, "") for cell in self.marks.characteristic)
 
     def of_sample(self, n: int | None, events: int | None) -> tuple[bool, bool]:
         """Whether a whole sample keeps its people and its events back."""
@@ -128,6 +134,8 @@ def _gives_away(row: Estimate, level: str, secrets: Secrets) -> bool:
         return secrets.behind(row)
     if crude and row.estimand in COUNTED and not secrets.counted(row):
         return True
+    if row.estimand in OF_SHARES:
+        return secrets.described(row.stratum, row.exposure)
     marks = [secrets.mark(row, v, what) for v in (row.level, row.reference) if v for what in ("n", "events")]
     if row.estimand in RATIOS and level:
         return crude and (secrets.behind(row) if "/" in row.level and row.stratum else any(marks))
