@@ -8,11 +8,11 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from reference_markdown import code, codes, docstring, sentence, table
 
+from walkrisk.comparisons.comparing import ComparedEstimate
 from walkrisk.days.contract import DAY_COLUMNS
 from walkrisk.epochs.epoch_table import EPOCH_COLUMNS
 from walkrisk.estimates.results import ROW_TYPES
 from walkrisk.estimates.withheld import REASONS, Withheld
-from walkrisk.runs.comparing import ComparedEstimate
 from walkrisk.schema import COLUMN_KINDS, ColumnContract
 from walkrisk.sensors.quality import QualityRow, SensorQuality
 

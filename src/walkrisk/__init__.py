@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from walkrisk.comparisons.comparing import Comparison, compare
+    from walkrisk.comparisons.verifying import Verification, verify
     from walkrisk.doors.curves import dose_response
     from walkrisk.doors.effects import interaction
     from walkrisk.doors.example import example_cohort
@@ -18,9 +20,7 @@ if TYPE_CHECKING:
     from walkrisk.doors.terms import categories, linear, power, product, spline
     from walkrisk.recordings.opening import read_recording
     from walkrisk.recordings.recording import Recording
-    from walkrisk.runs.comparing import Comparison, compare
     from walkrisk.runs.run import Run, run
-    from walkrisk.runs.verifying import Verification, verify
     from walkrisk.sensitivity.evalue import EValue, evalue
     from walkrisk.sensors.run import SensorRun, run_sensors
     from walkrisk.sensors.settings import SensorSettings, load_settings
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from walkrisk.studies.study import Study
 
 _HOMES = {
-    "Comparison": "walkrisk.runs.comparing",
-    "compare": "walkrisk.runs.comparing",
-    "Verification": "walkrisk.runs.verifying",
-    "verify": "walkrisk.runs.verifying",
+    "Comparison": "walkrisk.comparisons.comparing",
+    "compare": "walkrisk.comparisons.comparing",
+    "Verification": "walkrisk.comparisons.verifying",
+    "verify": "walkrisk.comparisons.verifying",
     "time_substitution": "walkrisk.doors.substitutions",
     "risks_at_horizon": "walkrisk.doors.follow_up",
     "attributable_fractions": "walkrisk.doors.impact",

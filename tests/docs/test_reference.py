@@ -17,11 +17,11 @@ from reference_code import every_command
 from reference_columns import FILES, meaning_of
 
 import reference
+from walkrisk.comparisons.comparing import ComparedEstimate
 from walkrisk.days.contract import DAY_COLUMNS
 from walkrisk.declarations import json_schema
 from walkrisk.epochs.epoch_table import EPOCH_COLUMNS
 from walkrisk.errors import WalkriskError
-from walkrisk.runs.comparing import ComparedEstimate
 from walkrisk.sensors.quality import QualityRow, SensorQuality
 from walkrisk.sensors.settings import sensors_schema
 from walkrisk.studies.declaration import study_schema

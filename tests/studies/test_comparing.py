@@ -16,8 +16,8 @@ import pytest
 
 import walkrisk
 from walkrisk import Comparison, Run, compare, verify
+from walkrisk.comparisons.declared_differences import declared_differences, key_list
 from walkrisk.errors import StudyFault, UsageFault
-from walkrisk.runs.declared_differences import declared_differences, key_list
 from walkrisk.runs.run import write
 
 Command = Callable[..., Any]

@@ -21,13 +21,13 @@ import pandas as pd
 import pytest
 
 import walkrisk
+from walkrisk.disclosure.releases import read_releases
 from walkrisk.errors import UsageFault
 from walkrisk.estimates import marking
 from walkrisk.estimates.results import ROW_TYPES
 from walkrisk.estimates.suppression import is_small
 from walkrisk.estimates.withheld import Withheld
 from walkrisk.reports.files import rows_to_csv, write_all
-from walkrisk.runs.releases import read_releases
 from walkrisk.runs.reporting import report_again
 from walkrisk.runs.run import Run, write
 from walkrisk.studies.sensitivity import Sensitivity

@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 
 import walkrisk
+from walkrisk.disclosure.blanking import Secrets, blanked_estimates
+from walkrisk.disclosure.crude import is_crude
+from walkrisk.disclosure.imputed import guarded_imputed
+from walkrisk.disclosure.protecting import protect
 from walkrisk.estimates.marking import Marks
 from walkrisk.estimates.results import Point
 from walkrisk.estimates.rows import Estimate
-from walkrisk.runs.blanking import Secrets, blanked_estimates
-from walkrisk.runs.crude import is_crude
-from walkrisk.runs.imputed import guarded_imputed
-from walkrisk.runs.protecting import protect
 from walkrisk.runs.run import Run, write
 
 from .test_disclosure_attack import people

@@ -14,15 +14,15 @@ import pandas as pd
 import pytest
 
 from walkrisk.accounts.account import Account
-from walkrisk.accounts.loss_drawings import joined_bins
 from walkrisk.cohorts.eligibility import Condition, Exclusion
 from walkrisk.cohorts.readers import Extract, read_extract
+from walkrisk.disclosure.coarsening import joined
+from walkrisk.disclosure.protecting import protect
 from walkrisk.errors import DataFault, StudyFault
 from walkrisk.estimates.results import Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.runs.accounting import accounts_of
 from walkrisk.runs.compute import compute, make_cohort
-from walkrisk.runs.protecting import protect
 from walkrisk.runs.tabulations import tabulation
 from walkrisk.sensitivity.bounds import assumed, log_ratio
 from walkrisk.studies.bench import make_bench
@@ -548,10 +548,10 @@ def test_joined_bins_keep_everyone_and_leave_none_small() -> None:
     rng = np.random.default_rng(1)
     for _ in range(200):
         counts = rng.poisson(rng.choice([0.5, 3, 20]), 24).tolist()
-        out = joined_bins(counts, 5)
+        out = joined(counts, 5)
         assert all(n == 0 or n >= 5 for n in out)
         assert sum(out) in (0, sum(counts))
-    assert joined_bins([0, 2, 9, 1, 3, 0], 5) == [0, 0, 15, 0, 0, 0]
+    assert joined([0, 2, 9, 1, 3, 0], 5) == [0, 0, 15, 0, 0, 0]
 
 
 def test_rows_are_the_same_again(study: Study, extract: Extract, results: Results) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from walkrisk.accounts.account import GROUPS, Account, Drawing, View
 from walkrisk.accounts.facts import Fact, number_of, ratio_of, sentence, setting, words
+from walkrisk.disclosure.blanking import marks_from
 from walkrisk.estimates.disclosure import merge_small_steps
 from walkrisk.estimates.results import ROW_TYPES, Results
 from walkrisk.estimates.withheld import Withheld
@@ -24,7 +25,6 @@ from walkrisk.reports.files import rows_from_csv
 from walkrisk.reports.html import table_csv
 from walkrisk.reports.kept import folder_of
 from walkrisk.runs.accounting import accounts_of, view_of
-from walkrisk.runs.blanking import marks_from
 from walkrisk.runs.drawings import drawings
 from walkrisk.runs.run import run_file
 from walkrisk.runs.tabulations import Tabulation, tabulation

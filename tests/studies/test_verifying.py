@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from walkrisk.comparisons import rerunning
+from walkrisk.comparisons.rerunning import Rerun, rerun
+from walkrisk.comparisons.verifying import verify
 from walkrisk.errors import UsageFault
 from walkrisk.reports.file_differences import FileDifference
 from walkrisk.reports.manifest import CODE, SEAL, sealed
-from walkrisk.runs import rerunning
-from walkrisk.runs.rerunning import Rerun, rerun
 from walkrisk.runs.run import Run, run_file
-from walkrisk.runs.verifying import verify
 
 Command = Callable[..., Any]
 ANALYSES = Path(__file__).resolve().parents[2] / "analyses"

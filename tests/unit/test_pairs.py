@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from walkrisk.comparisons.stages import fits
 from walkrisk.estimates.pairs import (
     CountPair,
     Pair,
@@ -19,7 +20,6 @@ from walkrisk.estimates.pairs import (
 )
 from walkrisk.estimates.results import Diagnostic, Results
 from walkrisk.estimates.rows import Estimate
-from walkrisk.runs.stages import fits
 
 
 def ratio(estimate: float | None = 0.8, *, level: str = "Q2", variance: str = "HC0", **other: object) -> Estimate:

@@ -8,14 +8,8 @@ from dataclasses import replace
 import pytest
 
 from walkrisk.cohorts.eligibility import FlowStep
-from walkrisk.estimates.disclosure import round_counts_faults
-from walkrisk.estimates.marking import Links, Released, count_marks
-from walkrisk.estimates.results import Characteristic, CutPoint, HistogramBin, Point
-from walkrisk.estimates.rows import CurvePoint, Estimate
-from walkrisk.estimates.samples import Sample, secret_samples
-from walkrisk.reports.manifest import DataSource
-from walkrisk.runs.blanking import marked_cells, marks_from
-from walkrisk.runs.coarsening import (
+from walkrisk.disclosure.blanking import marked_cells, marks_from
+from walkrisk.disclosure.coarsening import (
     people_below,
     published_curves,
     published_cutpoints,
@@ -23,9 +17,15 @@ from walkrisk.runs.coarsening import (
     published_histograms,
     published_points,
 )
-from walkrisk.runs.rounding import to_base
+from walkrisk.disclosure.rounding import to_base
+from walkrisk.disclosure.sayings import published_text
+from walkrisk.estimates.disclosure import round_counts_faults
+from walkrisk.estimates.marking import Links, Released, count_marks
+from walkrisk.estimates.results import Characteristic, CutPoint, HistogramBin, Point
+from walkrisk.estimates.rows import CurvePoint, Estimate
+from walkrisk.estimates.samples import Sample, secret_samples
+from walkrisk.reports.manifest import DataSource
 from walkrisk.runs.run import published_source
-from walkrisk.runs.sayings import published_text
 
 
 def ratios(analysis: str, counts: Mapping[str, tuple[int, int]], *, stratum: str = "") -> list[Estimate]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from walkrisk.accounts.account import Drawing, View
-from walkrisk.estimates.suppression import is_small
+from walkrisk.disclosure.coarsening import joined
 from walkrisk.figures.love import LoveRow, love_figure
 from walkrisk.figures.panels import Mark, Panel, panel_figure
 from walkrisk.studies.losses import LossWeights, title_of
@@ -47,7 +47,7 @@ def _histogram(view: View, declared: LossWeights, exposure: str) -> Panel | None
     points = view.points(declared.id, "histogram", exposure=exposure)
     for i, level in enumerate(dict.fromkeys(p.level for p in points)):
         own = [p for p in points if p.level == level]
-        counts = joined_bins([p.n or 0 for p in own], view.guard.min_cell)
+        counts = joined([p.n or 0 for p in own], view.guard.min_cell)
         total = sum(counts)
         if total:
             shares = [100 * n / total for n in counts]
@@ -55,19 +55,6 @@ def _histogram(view: View, declared: LossWeights, exposure: str) -> Panel | None
     if not marks:
         return None
     return Panel(title=view.label(exposure), x_label="Weight", y_label="People, %", marks=marks)
-
-
-def joined_bins(counts: Sequence[int], min_cell: int) -> list[int]:
-    """Counts of a histogram with bins of 1 to min_cell - 1 people joined with a neighbour towards the fullest bin."""
-    out = list(counts)
-    if not out:
-        return out
-    top = max(range(len(out)), key=lambda i: out[i])
-    for order, step in ((range(top), 1), (range(len(out) - 1, top, -1), -1)):
-        for i in order:
-            if is_small(out[i], min_cell):
-                out[i], out[i + step] = 0, out[i + step] + out[i]
-    return out if not is_small(out[top], min_cell) else [0] * len(out)
 
 
 def _love_rows(view: View, declared: LossWeights) -> list[LoveRow]:

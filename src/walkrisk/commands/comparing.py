@@ -20,7 +20,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from walkrisk.runs.comparing import compare
+    from walkrisk.comparisons.comparing import compare
 
     labels = tuple(arguments.labels) if arguments.labels else None
     made = compare(arguments.a, arguments.b, out=arguments.out, labels=labels)

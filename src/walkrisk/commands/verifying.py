@@ -35,8 +35,8 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from walkrisk.comparisons.verifying import verify
     from walkrisk.progress import shown
-    from walkrisk.runs.verifying import verify
 
     study = arguments.study
     if study is None and arguments.rerun and arguments.data is None:

@@ -66,6 +66,7 @@ def paired_figure(
     x_label: str = "Ratio (95% CI), log scale",
     simulated: bool = False,
     title: str = "",
+    alt: str = "",
 ) -> Figure:
     """Every row's two ratios on one log axis, the first a filled square above, the second an open circle below."""
     with r.styled():
@@ -78,6 +79,7 @@ def paired_figure(
         body = max(sum(row.height for row in laid), 0.1)
         bottom = r.MARGIN_IN / 2 + _LEGEND_IN + _FOOT_IN + _NUMBERS_IN
         figure = r.page(bottom + body + r.MARGIN_IN, title=title, simulated=simulated)
+        figure.alt = alt
         left = r.MARGIN_IN + _LABEL_IN
         width = r.WIDTH_IN - r.MARGIN_IN - left - _TEXT_IN - 0.1
         axes = _paired_axes(figure, rows, (left, bottom, width, body))
@@ -192,6 +194,7 @@ def difference_figure(
     high: float | None = None,
     simulated: bool = False,
     title: str = "",
+    alt: str = "",
 ) -> Figure:
     """Second over first against the geometric mean of both, on log axes, with the mean and limits of agreement.
 
@@ -200,6 +203,7 @@ def difference_figure(
     with r.styled():
         bottom = r.MARGIN_IN / 2 + _LEGEND_IN + _FOOT_IN + _NUMBERS_IN
         figure = r.page(bottom + _HEIGHT_IN + r.MARGIN_IN, title=title, simulated=simulated)
+        figure.alt = alt
         left = r.MARGIN_IN + 0.62
         corner = (left, bottom, r.WIDTH_IN - left - 1.15, _HEIGHT_IN)
         lines = [v for v in (mean, low, high) if v is not None]

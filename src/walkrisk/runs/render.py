@@ -54,11 +54,11 @@ def render(
     drawn += [d for a in accounts.all() for d in a.drawings]
     pictures = [drawing(d) for d in drawn]
     files = remade(pictures, kept=kept or Kept(), jobs=jobs, progress=progress)
-    figures = {d.id: _block(d, i, _bytes(files[f"figures/{d.id}.svg"])) for i, d in enumerate(drawn, start=1)}
+    figures = {d.id: figure_block(d, i, as_bytes(files[f"figures/{d.id}.svg"])) for i, d in enumerate(drawn, start=1)}
     parts = report_parts(made, work, tables, figures, study_sha256=study_sha256, accounts=accounts)
     foot = f"{made.study.study.title}. Data: {made.source.name} (SHA-256 {made.source.sha256[:12]})"
     first, *more = [writing(t, simulated=simulated, source=foot) for t in (tables | parts.tables).values()]
-    shown = {d.id: _bytes(files[f"figures/{d.id}.png"]) for d in drawn}
+    shown = {d.id: as_bytes(files[f"figures/{d.id}.png"]) for d in drawn}
     report = Making("report", "Writing the report", "", partial(_report, parts, shown))  # the longest, so begun soon
     files |= remade([first, report, *more], kept=kept or Kept(), jobs=jobs, progress=progress)
     return files, {m.name: m.made_from for m in (*pictures, first, *more) if m.made_from}
@@ -78,7 +78,7 @@ def _report(parts: ReportParts, pictures: Mapping[str, bytes]) -> dict[str, str 
     }
 
 
-def _bytes(content: str | bytes) -> bytes:
+def as_bytes(content: str | bytes) -> bytes:
     return content if isinstance(content, bytes) else content.encode()
 
 
@@ -102,7 +102,8 @@ def _tables(made: Run, work: Tabulation) -> dict[str, Table]:
     return {t.id: t for t in tables if t is not None}
 
 
-def _block(drawing: Drawing, number: int, svg: bytes) -> FigureBlock:
+def figure_block(drawing: Drawing, number: int, svg: bytes) -> FigureBlock:
+    """A drawing as it stands in a page."""
     return FigureBlock(
         id=drawing.id,
         title=drawing.title,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from walkrisk.disclosure.protecting import Protected
+from walkrisk.disclosure.releases import Releases, read_releases
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.results import ROW_TYPES, Results
 from walkrisk.estimates.withheld import Withheld
@@ -15,8 +17,6 @@ from walkrisk.reports.files import MANIFEST, rows_from_csv
 from walkrisk.reports.manifest import DataSource, declared_in, sha256
 from walkrisk.runs.compute import Progress, silent
 from walkrisk.runs.presentation import presented, renamed_flow
-from walkrisk.runs.protecting import Protected
-from walkrisk.runs.releases import Releases, read_releases
 from walkrisk.runs.remaking import kept_files
 from walkrisk.runs.run import (
     DISCLOSURE_FILE,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from walkrisk.cohorts.readers import Extract
 from walkrisk.declarations import as_table, read_toml
+from walkrisk.disclosure.protecting import Protected, protect
+from walkrisk.disclosure.releases import Releases, read_releases
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.results import OUTCOME_TABLE, ROW_TYPES, Results, columns_of
 from walkrisk.estimates.withheld import Withheld
@@ -18,9 +20,7 @@ from walkrisk.reports.kept import drop_kept, kept_beside
 from walkrisk.reports.manifest import DataSource, Declarations, declared_in, manifest, sha256, versions
 from walkrisk.runs.compute import Progress, compute, silent
 from walkrisk.runs.pointing import pointing_at_data
-from walkrisk.runs.protecting import Protected, protect
 from walkrisk.runs.reading import check_days_given, read_data, simulated_extract, source_of
-from walkrisk.runs.releases import Releases, read_releases
 from walkrisk.studies.declaration import SENSITIVITY_FILE, check_study, load_study
 from walkrisk.studies.kinds import is_resampled
 from walkrisk.studies.sensitivity import declares_any

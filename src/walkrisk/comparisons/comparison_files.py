@@ -7,21 +7,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from walkrisk.accounts.account import Drawing
+from walkrisk.comparisons.comparing import ComparedEstimate, Comparison
+from walkrisk.comparisons.sides import Side
 from walkrisk.estimates.numbers import fixed, ratio_interval
 from walkrisk.estimates.pairs import Agreement, Pair, agreement, close
 from walkrisk.estimates.rows import Estimate
 from walkrisk.figures.comparison import DifferencePoint, PairRow, RatioMark, difference_figure, paired_figure
 from walkrisk.figures.fonts import page_font
-from walkrisk.figures.render import FORMATS, Figure
+from walkrisk.figures.render import FORMATS
 from walkrisk.figures.render import render as picture
-from walkrisk.figures.svg import inline
 from walkrisk.reports.files import MANIFEST, finished_folder, rows_to_csv, write_all
 from walkrisk.reports.html import Facts, FigureBlock, Paragraphs, ReportParts, Section, report_html
 from walkrisk.reports.manifest import environment, hashes, sealed, versions
 from walkrisk.reports.table_files import table_files
-from walkrisk.runs.comparing import ComparedEstimate, Comparison
 from walkrisk.runs.drawings import stratum_label
-from walkrisk.runs.sides import Side
+from walkrisk.runs.render import as_bytes, figure_block
 from walkrisk.studies.names import titles_of, variables_of
 from walkrisk.studies.study import Study
 from walkrisk.tables.comparison import CutPair, StepRow, cut_table, flow_table, ratio_table, steps_table
@@ -43,7 +44,7 @@ def write_comparison(made: Comparison, out: Path) -> Comparison:
         files |= table_files(table, simulated=made.simulated, source=foot)
     for d in drawn:
         files |= {f"figures/{d.id}.{fmt}": picture(d.figure, fmt, title=d.title, alt=d.alt) for fmt in FORMATS}
-    blocks = {d.id: _block(d, i, files[f"figures/{d.id}.svg"]) for i, d in enumerate(drawn, start=1)}
+    blocks = {d.id: figure_block(d, i, as_bytes(files[f"figures/{d.id}.svg"])) for i, d in enumerate(drawn, start=1)}
     files[PAGE_FILE] = report_html(_page(made, tables, blocks), font=page_font())
     files[MANIFEST] = _manifest(made, files)
     with finished_folder(out) as folder:
@@ -118,17 +119,6 @@ def _cut_pairs(made: Comparison) -> list[CutPair]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Picture:
-    """A figure with what stands below it and what a reader is told who cannot see it."""
-
-    id: str
-    title: str
-    caption: str
-    figure: Figure
-    alt: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _Chosen:
     """The pairs of a picture, with what they are."""
 
@@ -136,7 +126,7 @@ class _Chosen:
     title: str
 
 
-def _drawings(made: Comparison, names: _Names) -> Iterator[_Picture]:
+def _drawings(made: Comparison, names: _Names) -> Iterator[Drawing]:
     ratios = _of_one_variance(made, names)
     if not ratios:
         return
@@ -168,7 +158,7 @@ def _chosen(ratios: tuple[Pair, ...], names: _Names) -> _Chosen:
     return _Chosen(tuple(p for i, p in enumerate(ratios) if i in largest), title)
 
 
-def _paired_drawing(made: Comparison, names: _Names, chosen: _Chosen) -> _Picture:
+def _paired_drawing(made: Comparison, names: _Names, chosen: _Chosen) -> Drawing:
     rows: list[PairRow] = []
     group = ""
     for p in chosen.pairs:
@@ -176,20 +166,20 @@ def _paired_drawing(made: Comparison, names: _Names, chosen: _Chosen) -> _Pictur
             group = names.group(p.a)
             rows.append(PairRow(label=group))
         rows.append(PairRow(label=p.a.level or "per unit", first=_mark(p.a), second=_mark(p.b)))
-    figure = paired_figure(
-        rows, labels=made.labels, x_label=f"Ratio ({_ci(names)}), log scale", simulated=made.simulated
-    )
     a, b = made.labels
     most = max(chosen.pairs, key=lambda p: p.size)
     alt = (
         f"Pairs of ratios, {a} as a filled square and {b} as an open circle, in {len(chosen.pairs)} rows. The largest "
         f"difference: {names.row(most.a)}, {_text(most.a)} in {a} and {_text(most.b)} in {b}."
     )
+    figure = paired_figure(
+        rows, labels=made.labels, x_label=f"Ratio ({_ci(names)}), log scale", simulated=made.simulated, alt=alt
+    )
     caption = f"{a} above (filled square), {b} below (open circle), each with its confidence interval."
-    return _Picture("comparison_pairs", chosen.title, caption, figure, alt)
+    return Drawing("comparison_pairs", chosen.title, caption, figure)
 
 
-def _difference_drawing(made: Comparison, names: _Names, ratios: tuple[Pair, ...], limits: Agreement) -> _Picture:
+def _difference_drawing(made: Comparison, names: _Names, ratios: tuple[Pair, ...], limits: Agreement) -> Drawing:
     points = [
         DifferencePoint(
             mean=math.sqrt(p.a.estimate * p.b.estimate),
@@ -201,9 +191,6 @@ def _difference_drawing(made: Comparison, names: _Names, ratios: tuple[Pair, ...
         if p.a.estimate and p.b.estimate and p.difference
     ]
     a, b = made.labels
-    figure = difference_figure(
-        points, labels=made.labels, mean=limits.mean, low=limits.low, high=limits.high, simulated=made.simulated
-    )
     span = (
         ""
         if limits.low is None
@@ -215,7 +202,16 @@ def _difference_drawing(made: Comparison, names: _Names, ratios: tuple[Pair, ...
         "describe these points and are no limits for others."
     )
     alt = f"Points of {b} over {a} against the geometric mean of both. {said}."
-    return _Picture("comparison_differences", "Differences against means", caption, figure, alt)
+    figure = difference_figure(
+        points,
+        labels=made.labels,
+        mean=limits.mean,
+        low=limits.low,
+        high=limits.high,
+        simulated=made.simulated,
+        alt=alt,
+    )
+    return Drawing("comparison_differences", "Differences against means", caption, figure)
 
 
 def _mark(e: Estimate) -> RatioMark:
@@ -229,19 +225,6 @@ def _text(e: Estimate) -> str:
 def _ci(names: _Names) -> str:
     levels = {s.settings.conf_level for s in names.studies}
     return f"{100 * levels.pop():g}% CI" if len(levels) == 1 else "CI"
-
-
-def _block(drawing: _Picture, number: int, svg: str | bytes) -> FigureBlock:
-    content = svg.encode() if isinstance(svg, str) else svg
-    return FigureBlock(
-        id=drawing.id,
-        title=drawing.title,
-        image=inline(content, id=drawing.id, title=drawing.title, alt=drawing.alt),
-        format="inline",
-        alt=drawing.alt,
-        caption=drawing.caption,
-        number=f"Figure {number}",
-    )
 
 
 # ---------------------------------------------------------------- page and manifest

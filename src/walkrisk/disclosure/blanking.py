@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from walkrisk.disclosure.crude import is_crude, is_crude_specification
 from walkrisk.estimates.characteristics import SMD
 from walkrisk.estimates.marking import Marks
 from walkrisk.estimates.numbers import fixed
@@ -16,7 +17,6 @@ from walkrisk.estimates.samples import Secret
 from walkrisk.estimates.suppression import Mark, is_small
 from walkrisk.estimates.telling_moments import telling_moments
 from walkrisk.estimates.withheld import COUNTED, RATIOS, UNKNOWN, Reason, Withheld
-from walkrisk.runs.crude import is_crude, is_crude_specification
 from walkrisk.studies.study import Study
 
 Row = TypeVar("Row", Estimate, Specification)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from walkrisk.comparisons.sides import Side
+from walkrisk.comparisons.stages import Labels, Stage, pair_words
 from walkrisk.estimates.numbers import fixed, ratio_interval
 from walkrisk.estimates.pairs import CountPair, Pair, Paired
 from walkrisk.estimates.rows import Estimate
-from walkrisk.runs.sides import Side
-from walkrisk.runs.stages import Labels, Stage, pair_words
 from walkrisk.tables.side_by_side import CharacteristicValue, Published, PublishedFact, value_of
 
 

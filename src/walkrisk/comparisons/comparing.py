@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from walkrisk.comparisons import published_stages, stages
+from walkrisk.comparisons.beside import plain_counts_give_small, without_derived
+from walkrisk.comparisons.sides import Side, published_estimates, side_of
+from walkrisk.comparisons.stages import Labels, Stage
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.numbers import count
 from walkrisk.estimates.pairs import CountPair, Pair, Paired, fitted_counts, gives_small, pair_counts, pair_estimates
 from walkrisk.reports.files import MANIFEST, check_output
 from walkrisk.reports.intact import kept_manifest, kind_of
-from walkrisk.runs import published_stages, stages
-from walkrisk.runs.beside import plain_counts_give_small, without_derived
 from walkrisk.runs.run import Run
-from walkrisk.runs.sides import Side, published_estimates, side_of
-from walkrisk.runs.stages import Labels, Stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,7 +156,7 @@ def compare(
     made = _compared(*sides, labels=named)
     if out is None:
         return made
-    from walkrisk.runs.comparison_files import write_comparison
+    from walkrisk.comparisons.comparison_files import write_comparison
 
     return write_comparison(made, Path(out))
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from walkrisk.comparisons.declared_differences import declared_differences, key_list
+from walkrisk.comparisons.sides import Side
 from walkrisk.estimates.numbers import count, fixed, ratio_interval
 from walkrisk.estimates.pairs import CountPair, Pair, Paired, close
 from walkrisk.estimates.results import Results
-from walkrisk.runs.declared_differences import declared_differences, key_list
-from walkrisk.runs.sides import Side
 
 State = Literal["same", "differs", "unknown"]
 Labels = tuple[str, str]

@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from walkrisk.cohorts.eligibility import FlowStep
+from walkrisk.disclosure.blanking import Secrets, emptied, first_variances, row_of
+from walkrisk.disclosure.crude import is_crude_specification
+from walkrisk.disclosure.imputed import OF_POOLING
+from walkrisk.disclosure.sayings import published_text
+from walkrisk.disclosure.sensitivity_counts import NOT_PEOPLE, places_of_crude_ratios
 from walkrisk.estimates.characteristics import SMD
 from walkrisk.estimates.marking import Marks
 from walkrisk.estimates.numbers import fixed
 from walkrisk.estimates.results import Characteristic, Diagnostic, Point, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.withheld import COUNTED, Withheld
-from walkrisk.runs.blanking import Secrets, emptied, first_variances, row_of
-from walkrisk.runs.crude import is_crude_specification
-from walkrisk.runs.imputed import OF_POOLING
-from walkrisk.runs.sayings import published_text
-from walkrisk.runs.sensitivity_counts import NOT_PEOPLE, places_of_crude_ratios
 from walkrisk.studies.study import Study
 
 ENOUGH = 50  # people with, and without, the outcome in both categories of a crude ratio of two decimals

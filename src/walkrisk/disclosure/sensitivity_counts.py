@@ -6,14 +6,14 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from walkrisk.disclosure.blanking import Secrets, emptied, row_of
+from walkrisk.disclosure.crude import is_crude_specification, of_counts
+from walkrisk.disclosure.further_counts import cell_of, people_cell_of
 from walkrisk.estimates.results import Point, Results
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import is_small
 from walkrisk.estimates.telling_moments import telling_moments
 from walkrisk.estimates.withheld import Withheld
-from walkrisk.runs.blanking import Secrets, emptied, row_of
-from walkrisk.runs.crude import is_crude_specification, of_counts
-from walkrisk.runs.further_counts import cell_of, people_cell_of
 from walkrisk.studies.study import Study
 
 NOT_PEOPLE = ("impossible_draws", "monte_carlo_error", "power", "minimal_detectable_ratio")

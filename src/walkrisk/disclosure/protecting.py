@@ -13,6 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from walkrisk.cohorts.eligibility import FlowStep
+from walkrisk.disclosure import blanking, coarsening, rounding, sensitivity_counts
+from walkrisk.disclosure.blanking import Secrets
+from walkrisk.disclosure.further_counts import further_counts
+from walkrisk.disclosure.imputed import guarded_imputed
+from walkrisk.disclosure.sayings import published_text
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.marking import Links, Marks, Released, block_samples, count_marks
 from walkrisk.estimates.ratio_counts import cuts_by_exposure, ratio_blocks
@@ -20,11 +25,6 @@ from walkrisk.estimates.results import OUTCOME_TABLE, Diagnostic, Results
 from walkrisk.estimates.samples import Sample, clash, secret_samples
 from walkrisk.estimates.telling_moments import of_two_numbers
 from walkrisk.estimates.withheld import COUNTED, Withheld
-from walkrisk.runs import blanking, coarsening, rounding, sensitivity_counts
-from walkrisk.runs.blanking import Secrets
-from walkrisk.runs.further_counts import further_counts
-from walkrisk.runs.imputed import guarded_imputed
-from walkrisk.runs.sayings import published_text
 from walkrisk.studies.study import Study
 
 _LIMITS = re.compile(r"truncated to [\d.]+ to [\d.]+ \(")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from walkrisk.comparisons.sides import Side
+from walkrisk.disclosure.blanking import emptied, first_variances
+from walkrisk.disclosure.crude import is_crude
 from walkrisk.estimates.pairs import CountPair, Pair, Paired
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.suppression import is_small
-from walkrisk.runs.blanking import emptied, first_variances
-from walkrisk.runs.crude import is_crude
-from walkrisk.runs.sides import Side
 
 OF_COUNTS = ("risk", "risk_difference", "nnt", "paf")  # estimands with the risks of few people in them
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from walkrisk.comparisons.rerunning import study_in
 from walkrisk.declarations import as_table, read_toml
+from walkrisk.disclosure.protecting import protect
 from walkrisk.errors import UsageFault
 from walkrisk.estimates.results import ROW_TYPES, Results
 from walkrisk.estimates.rows import Estimate, critical_value
@@ -17,8 +19,6 @@ from walkrisk.estimates.withheld import RATIOS
 from walkrisk.reports.files import MANIFEST, rows_from_csv
 from walkrisk.reports.intact import kept_manifest, kind_of, sha256_of
 from walkrisk.reports.manifest import environment
-from walkrisk.runs.protecting import protect
-from walkrisk.runs.rerunning import study_in
 from walkrisk.runs.run import Run
 from walkrisk.studies.study import Study
 from walkrisk.tables.side_by_side import Published, PublishedRatio, published_from

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from walkrisk.disclosure.blanking import row_of
 from walkrisk.estimates.results import Point
 from walkrisk.estimates.rows import Estimate
 from walkrisk.estimates.withheld import RATIOS, Withheld
-from walkrisk.runs.blanking import row_of
 from walkrisk.studies.study import Study
 
 OF_POOLING = ("fmi", "df", "relative efficiency")

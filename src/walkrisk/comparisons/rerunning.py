@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from walkrisk.cohorts.readers import Extract
+from walkrisk.disclosure.releases import read_releases
 from walkrisk.errors import StudyFault, UsageFault
 from walkrisk.reports.file_differences import FileDifference, file_difference
 from walkrisk.reports.files import MANIFEST
@@ -17,7 +18,6 @@ from walkrisk.reports.intact import SHOWN, kept_manifest
 from walkrisk.reports.manifest import CODE, DataSource, environment
 from walkrisk.runs.compute import Progress
 from walkrisk.runs.reading import read_data, simulated_extract, source_of
-from walkrisk.runs.releases import read_releases
 from walkrisk.runs.run import (
     DISCLOSURE_FILE,
     PUBLISHED_FILE,

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from walkrisk.comparisons.declared_differences import declared_differences, key_list
+from walkrisk.comparisons.rerunning import Rerun, other_versions, rerun
 from walkrisk.declarations import as_table
 from walkrisk.errors import StudyFault, UsageFault
 from walkrisk.reports.intact import SHOWN, folder_differences, is_sealed, kept_manifest, kind_of, sha256_of
 from walkrisk.reports.manifest import SEAL
 from walkrisk.runs.compute import Progress, silent
-from walkrisk.runs.declared_differences import declared_differences, key_list
-from walkrisk.runs.rerunning import Rerun, other_versions, rerun
 from walkrisk.runs.run import STUDY_FILE
 from walkrisk.studies.declaration import load_study
 
