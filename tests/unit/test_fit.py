@@ -303,7 +303,7 @@ def test_an_exposure_that_only_the_separated_people_tell_from_a_covariate_has_no
     assert int(fit.rows.sum()) == 55
     np.testing.assert_allclose(np.exp(fit.coefficients[1]), (10 / 25) / (8 / 30), rtol=1e-8)
     assert not fit.estimable[1]
-    assert "separated" in " ".join(fit.warnings)
+    assert "set 20 people apart" in " ".join(fit.warnings)
 
 
 @pytest.mark.parametrize(
