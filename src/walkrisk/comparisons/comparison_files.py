@@ -69,10 +69,10 @@ class _Names:
         self.variance = studies[-1].settings.variances[0] if studies else ""
 
     def group(self, e: Estimate) -> str:
-        """Analysis, exposure and model of an estimate."""
-        analysis = self.analyses.get(e.analysis, e.analysis)
+        """Analysis, exposure and model of an estimate; the model once where the analysis is named after it."""
+        analysis, model = self.analyses.get(e.analysis, e.analysis), self.models.get(e.model, e.model)
         place = ", ".join(p for p in (self.exposures.get(e.exposure, e.exposure), self._stratum(e.stratum)) if p)
-        return f"{analysis}: {place} ({self.models.get(e.model, e.model)})"
+        return f"{analysis}: {place}" if model == analysis else f"{analysis}: {place} ({model})"
 
     def _stratum(self, stratum: str) -> str:
         """A stratum in words: that of a joint model is called `variable=level`."""
