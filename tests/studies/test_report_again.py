@@ -201,4 +201,6 @@ def test_a_figure_remembers_what_it_was_drawn_from() -> None:
     assert prints[0] == prints[1] != prints[2]
     assert drawn_from(forest_figure(rows(0.7), panels=["P"]), title="t", alt="b") != prints[0]
     assert fingerprint(1, [object()]) == ""
-    assert len({fingerprint(x) for x in (1, 1.0, "1", [1], [[1]], True, None, {1: 1}, b"1")}) == 9
+    assert len({fingerprint(x) for x in (1, "1", [1], [[1]], True, None, {1: 1}, b"1", 1.5)}) == 9
+    assert fingerprint(1) == fingerprint(1.0) == fingerprint(np.float64(1.0)), "a file tells no 1 from a 1.0"
+    assert fingerprint(2**53 + 1) != fingerprint(2.0**53)

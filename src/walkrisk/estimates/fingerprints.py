@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
+LARGEST_WHOLE = 2**53  # up to here every whole number is a float
+
 
 def fingerprint(*values: object) -> str:
     """A hash that differs wherever the values do; empty where one is of no kind that can be written out."""
@@ -23,8 +25,15 @@ def fingerprint(*values: object) -> str:
 
 
 def _parts(value: object) -> Iterator[bytes]:
-    """A value as bytes that no other value has. Raises TypeError for a kind that is not known."""
-    if value is None or isinstance(value, bool | int | float | str | bytes | np.generic):
+    """A value as bytes that no other value has. Raises TypeError for a kind that is not known.
+
+    Numbers that are equal are one value, as a file tells no 2 from a 2.0.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_WHOLE:
+        value = float(value)
+    if value is None or isinstance(value, bool | int | float | str | bytes):
         yield f"{type(value).__name__} {value!r}".encode()
     elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
         yield f"array {value.dtype.str} {value.shape}".encode()
