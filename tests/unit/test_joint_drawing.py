@@ -59,8 +59,8 @@ def test_each_ratio_stands_in_its_place(study: Study) -> None:
     said = {(t.get_position()[0] - 0.5, t.get_position()[1] - 0.47): t for t in axes.texts}
     words = {place: t.get_text() for place, t in said.items() if t.get_text()}
     assert words == {(0.0, 0.0): "1", (0.0, 3.0): "0.70", (3.0, 0.0): "1.10"}  # intensity to the right, volume upwards
-    assert said[3.0, 0.0].get_weight() == "bold"  # its interval holds 1
-    assert said[0.0, 0.0].get_weight() == said[0.0, 3.0].get_weight() == "normal"
+    assert said[0.0, 3.0].get_weight() == "bold"  # its interval leaves out 1
+    assert said[0.0, 0.0].get_weight() == said[3.0, 0.0].get_weight() == "normal"
     assert [t.get_text() for t in axes.get_yticklabels()] == ["Q1", "Q2", "Q3", "Q4"]
 
 

@@ -39,9 +39,11 @@ def joint_drawing(study: Study, results: Results, declared: HeatFigure, simulate
         y_names=y_names,
         values=np.array([[_value(e) for e in line] for line in cells], dtype=np.float64),
         texts=[["" if e is None else _text(e, study) for e in line] for line in cells],
-        strong=np.array([[e is not None and _holds_one(e) for e in line] for line in cells]),
+        strong=np.array([[e is not None and _leaves_out_one(e) for e in line] for line in cells]),
     )
-    key = "Framed and bold: the interval holds 1." + (" Grey: no estimate." if np.isnan(panel.values).any() else "")
+    key = "Framed and bold: the interval leaves out 1." + (
+        " Grey: no estimate." if np.isnan(panel.values).any() else ""
+    )
     figure = heat_map_figure(
         [panel],
         x_label=names[1],
@@ -74,8 +76,8 @@ def _text(e: Estimate, study: Study) -> str:
     return "" if e.estimate is None else study.rounding.ratio(e.estimate)
 
 
-def _holds_one(e: Estimate) -> bool:
-    """Whether an interval holds 1; a reference has none."""
+def _leaves_out_one(e: Estimate) -> bool:
+    """Whether an interval leaves out 1; a reference has none."""
     if _is_reference(e) or e.conf_low is None or e.conf_high is None:
         return False
-    return e.conf_low <= 1.0 <= e.conf_high
+    return not e.conf_low <= 1.0 <= e.conf_high
