@@ -20,24 +20,11 @@ from walkrisk.comparisons.declared_differences import declared_differences, key_
 from walkrisk.errors import StudyFault, UsageFault
 from walkrisk.runs.run import write
 
+from .minimal_cohort import cohort
+
 Command = Callable[..., Any]
 ANALYSES = Path(__file__).resolve().parents[2] / "analyses"
 EXCLUSION = {"id": "adults", "reason": "Too young", "require": [{"variable": "age", "at_least": 40}]}
-
-
-def cohort(n: int = 900, seed: int = 1) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    return pd.DataFrame(
-        {
-            "id": [f"p{i:05d}" for i in range(n)],
-            "age": rng.normal(55, 12, n).clip(20, 95).round(1),
-            "sex": rng.choice(["F", "M"], n),
-            "smoking": rng.integers(0, 3, n),
-            "steps": rng.gamma(6, 1500, n).round(),
-            "activity": rng.integers(1, 4, n),
-            "outcome": (rng.random(n) < 0.2).astype(int),
-        }
-    )
 
 
 def declared(**changes: Any) -> dict[str, Any]:
@@ -50,7 +37,7 @@ def declared(**changes: Any) -> dict[str, Any]:
 
 
 def run_of(table: dict[str, Any], data: pd.DataFrame | None = None) -> Run:
-    return walkrisk.run(walkrisk.study_from(table), data=cohort() if data is None else data)
+    return walkrisk.run(walkrisk.study_from(table), data=cohort(900) if data is None else data)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +81,7 @@ def test_another_exclusion_is_found_in_the_flow(base: Run) -> None:
     assert states(made)["data"] == "same"
     (key,) = declared_differences(made.a.declared, made.b.declared)
     assert (key.key, key.a, key.b) == ("exclusions[adults].require[0].at_least", "40.0", "50.0")
-    data = cohort()
+    data = cohort(900)
     left = [int((data["age"] >= limit).sum()) for limit in (40, 50)]
     assert f"From step adults on: {left[0]} people are left in Forty, {left[1]} in Fifty." in made.summary
 
@@ -142,7 +129,7 @@ def test_other_covariates_are_found_in_the_model(base: Run) -> None:
 
 
 def test_other_data_are_found_in_the_data(base: Run) -> None:
-    made = compare(base, run_of(declared(), cohort(seed=2)))
+    made = compare(base, run_of(declared(), cohort(900, seed=2)))
     assert states(made)["data"] == "differs"
     assert where(made)[0] == "flow"
 
@@ -161,7 +148,7 @@ def test_rows_without_a_counterpart_are_counted(base: Run) -> None:
 
 def with_three_more(k: int, **settings: Any) -> tuple[Run, Run]:
     """A run and one in which three more people of the lowest activity have the outcome."""
-    data, more = cohort(), cohort()
+    data, more = cohort(900), cohort(900)
     chosen = more.index[(more["age"] >= 40) & (more["activity"] == 1) & (more["outcome"] == 0)][:3]
     more.loc[chosen, "outcome"] = 1
     table = declared(settings={"min_cell": k, **settings})
@@ -211,7 +198,7 @@ def test_without_a_smallest_count_they_are_shown() -> None:
 
 
 def test_of_exact_rows_only_what_may_be_published_is_compared(tmp_path: Path) -> None:
-    data = cohort()
+    data = cohort(900)
     data.loc[data.index[data["activity"] == 3][3:], "activity"] = 2  # at most three people are left with high activity
     table = declared(settings={"min_cell": 5})
     run = run_of(table, data)

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from walkrisk.comparisons import rerunning
@@ -20,6 +18,8 @@ from walkrisk.errors import UsageFault
 from walkrisk.reports.file_differences import FileDifference
 from walkrisk.reports.manifest import CODE, SEAL, sealed
 from walkrisk.runs.run import Run, run_file
+
+from .minimal_cohort import cohort
 
 Command = Callable[..., Any]
 ANALYSES = Path(__file__).resolve().parents[2] / "analyses"
@@ -33,17 +33,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with study.toml and cohort.csv."""
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "study.toml").write_text((ANALYSES / "minimal_study.toml").read_text(encoding="utf-8") + EXTENDED)
-    rng, n = np.random.default_rng(1), 600
-    columns: dict[str, Any] = {
-        "id": [f"p{i:05d}" for i in range(n)],
-        "age": rng.normal(55, 12, n).clip(20, 95).round(1),
-        "sex": rng.choice(["F", "M"], n),
-        "smoking": rng.integers(0, 3, n),
-        "steps": rng.gamma(6, 1500, n).round(),
-        "activity": rng.integers(1, 4, n),
-        "outcome": (rng.random(n) < 0.2).astype(int),
-    }
-    pd.DataFrame(columns).to_csv(folder / "cohort.csv", index=False)
+    cohort().to_csv(folder / "cohort.csv", index=False)
     return folder
 
 

@@ -65,6 +65,28 @@ class Diagnostic:
     warnings: Annotated[str, "sentences on what a reader must know of the fit"]
 
 
+def unfitted(
+    *, analysis: str, exposure: str, stratum: str, model: str, method: str, why: str, n: int = 0, events: int = 0
+) -> Diagnostic:
+    """The row of a model that was not fitted, with the sentence that says why."""
+    return Diagnostic(
+        analysis=analysis,
+        exposure=exposure,
+        stratum=stratum,
+        model=model,
+        method=method,
+        n=n,
+        events=events,
+        parameters=0,
+        converged=False,
+        iterations=0,
+        boundary=False,
+        max_fitted_risk=None,
+        log_likelihood=None,
+        warnings=why,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistogramBin:
     """People of the analytic sample with an exposure in [low, high) (the last bin includes its upper limit)."""

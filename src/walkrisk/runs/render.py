@@ -66,7 +66,7 @@ def render(
 
 def _rounded(table: Table, base: int) -> Table:
     """A table with the note that its counts are rounded, where they are and it has any."""
-    texts = (*(n for n in table.leaves), *(row.cells[0] for row in table.rows))
+    texts = (*table.leaves, *(row.cells[0] for row in table.rows))
     counts = base and table.id != "disclosure" and any("No." in text for text in texts)
     return replace(table, notes=(*table.notes, f"Counts are rounded to multiples of {base}.")) if counts else table
 
@@ -79,6 +79,7 @@ def _report(parts: ReportParts, pictures: Mapping[str, bytes]) -> dict[str, str 
 
 
 def as_bytes(content: str | bytes) -> bytes:
+    """The content of a file as bytes."""
     return content if isinstance(content, bytes) else content.encode()
 
 

@@ -16,7 +16,7 @@ from walkrisk.doors.results import with_t_limits
 from walkrisk.doors.variances import Choice
 from walkrisk.errors import ModelFault
 from walkrisk.estimates.ratios import profile_sentences
-from walkrisk.estimates.results import Diagnostic
+from walkrisk.estimates.results import Diagnostic, unfitted
 from walkrisk.estimates.rows import Estimate
 from walkrisk.models.case_duplication import case_duplication
 from walkrisk.models.covariance import SurveyDesign, survey_design
@@ -57,7 +57,7 @@ class NoEstimate(ModelFault):
     def __init__(self, request: Request, sentence: str, *, n: int = 0, events: int = 0) -> None:
         where = ", ".join(t for t in (request.analysis, request.exposure, request.stratum, request.model) if t)
         super().__init__(f"{where}: {sentence}")
-        self.diagnostic = Diagnostic(
+        self.diagnostic = unfitted(
             analysis=request.analysis,
             exposure=request.exposure,
             stratum=request.stratum,
@@ -65,13 +65,7 @@ class NoEstimate(ModelFault):
             method=request.method,
             n=n,
             events=events,
-            parameters=0,
-            converged=False,
-            iterations=0,
-            boundary=False,
-            max_fitted_risk=None,
-            log_likelihood=None,
-            warnings=sentence,
+            why=sentence,
         )
 
 

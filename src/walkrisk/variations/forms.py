@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from walkrisk.cohorts.cohort import Variable
 from walkrisk.estimates.disclosure import RATIOS
-from walkrisk.estimates.results import Diagnostic, Point
+from walkrisk.estimates.results import Diagnostic, Point, unfitted
 from walkrisk.studies.analyse import ratio_rows
 from walkrisk.studies.bench import Bench, Rows, joined, make_bench, variable_of
 from walkrisk.studies.robustness import Change, OtherForms
@@ -102,21 +102,13 @@ def _doubles(values: FloatArray) -> bool:
 
 def _no_doubling(ground: Ground, declared: OtherForms, exposure: str) -> Diagnostic:
     main = main_analysis(ground.study)
-    return Diagnostic(
+    return unfitted(
         analysis=declared.id,
         exposure=exposure,
         stratum="doubling",
         model=main.models[0],
         method=main.method or ground.study.settings.method,
-        n=0,
-        events=0,
-        parameters=0,
-        converged=False,
-        iterations=0,
-        boundary=False,
-        max_fitted_risk=None,
-        log_likelihood=None,
-        warnings=f"The 99th percentile of {exposure} is less than twice its 1st, so nobody between them is a "
+        why=f"The 99th percentile of {exposure} is less than twice its 1st, so nobody between them is a "
         "doubling away from another, and the ratio per doubling is left out.",
     )
 

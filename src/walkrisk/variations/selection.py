@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from walkrisk.errors import DataFault
-from walkrisk.estimates.results import Diagnostic
+from walkrisk.estimates.results import Diagnostic, unfitted
 from walkrisk.estimates.rows import Estimate
 from walkrisk.studies.analyse import ratio_rows
 from walkrisk.studies.bench import Bench, Rows, joined
@@ -97,21 +97,13 @@ def _analysed(rows: Rows) -> int:
 
 
 def _too_few(ground: Ground, variant: RatioAnalysis, exposure: str, stratum: str) -> Diagnostic:
-    return Diagnostic(
+    return unfitted(
         analysis=variant.id,
         exposure=exposure,
         stratum=stratum,
         model=variant.models[0],
         method=variant.method or ground.study.settings.method,
-        n=0,
-        events=0,
-        parameters=0,
-        converged=False,
-        iterations=0,
-        boundary=False,
-        max_fitted_risk=None,
-        log_likelihood=None,
-        warnings=f"Fewer than {ground.study.settings.min_cell} people have this level, so it is not left out alone.",
+        why=f"Fewer than {ground.study.settings.min_cell} people have this level, so it is not left out alone.",
     )
 
 
